@@ -1,0 +1,72 @@
+//! The command line. Only this module prints.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// The web server that isn't running until somebody asks.
+#[derive(Debug, Parser)]
+#[command(name = "dormouse", version, about, disable_help_subcommand = true)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The verbs of the command line.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the sockets systemd passed, or --listen; sleep when quiet
+    Serve(Serve),
+    /// Play systemd in the terminal: hold the port, wake dormouse, watch it sleep
+    Try(Try),
+    /// Check a config file: every error at once, then the table of routes
+    Check(Check),
+    /// Set LISTEN_PID to this very process and become the program
+    #[command(name = "activate-exec", hide = true)]
+    ActivateExec(ActivateExec),
+}
+
+/// Arguments of `dormouse serve`.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Config file [default: /etc/dormouse/dormouse.toml, or the built-in welcome page if there is none]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Bind an address by hand, when systemd passes no socket; may be repeated
+    #[arg(long, value_name = "ADDR:PORT|unix:PATH")]
+    pub listen: Vec<String>,
+    /// Sleep after this much quiet, whatever the config says ("30s", "10m", "never")
+    #[arg(long, value_name = "DURATION")]
+    pub sleep_after: Option<String>,
+}
+
+/// Arguments of `dormouse try`.
+#[derive(Debug, Args)]
+pub struct Try {
+    /// Config file [default: the built-in welcome page]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where to hold the port
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    pub listen: String,
+}
+
+/// Arguments of `dormouse check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Check /etc/dormouse/NAME.toml
+    #[arg(value_name = "NAME", conflicts_with = "config")]
+    pub name: Option<String>,
+    /// Config file [default: /etc/dormouse/dormouse.toml]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Arguments of the hidden `dormouse activate-exec`.
+#[derive(Debug, Args)]
+pub struct ActivateExec {
+    /// The program and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
+    pub program: Vec<String>,
+}

@@ -1,0 +1,1 @@
+//! The guard chain: one chain, one order.

@@ -1,0 +1,51 @@
+//! **dormouse**: the web server that isn't running until somebody asks.
+//!
+//! systemd holds the port. The first connection starts the process in milliseconds; it serves; when nothing is
+//! happening it exits and the machine has its memory back. No request is lost on the way.
+//!
+//! This crate is two things:
+//!
+//! - the **engine**, useful alone ([`Engine`]): it takes the sockets systemd passed and any HTTP service, counts
+//!   activity, falls asleep, drains. It knows nothing of routes and builds with `default-features = false`;
+//! - the **daemon** on top of it (feature `daemon`, on by default): config file, router, guards, handlers, logs and
+//!   the `dormouse` command.
+//!
+//! # The way of one request
+//!
+//! ```text
+//! socket     activation/   a socket systemd passed, or one bound by hand
+//! accept     lifecycle/    the one task that accepts, and alone decides to leave; the connection is a hold from here
+//! transport  server/       system calls on one connection: read, write, peek, half-close
+//! framing    server/       where heads and bodies end; one head at a time goes on to hyper
+//! service    server/       the request's guard; a panic is a 500 with an id
+//! route      route/        on the bytes that came, nothing cleaned
+//! guards     guard/        one chain, one order; a permit that lives as long as the body, or a refusal
+//! handler    handler/      one verb, one file
+//! body       server/       the hold ends when its last byte has been handed to the kernel
+//! ```
+//!
+//! # Modules
+//!
+//! Arrows point one way: `cli -> config -> site -> (route, guard, handler, log) -> server -> lifecycle -> activation`;
+//! `schema` (what a table of the config may say, as data) lies below all that declare keys.
+
+pub mod activation;
+pub mod lifecycle;
+pub mod server;
+
+#[cfg(feature = "daemon")]
+pub mod cli;
+#[cfg(feature = "daemon")]
+pub mod config;
+#[cfg(feature = "daemon")]
+pub mod guard;
+#[cfg(feature = "daemon")]
+pub mod handler;
+#[cfg(feature = "daemon")]
+pub mod log;
+#[cfg(feature = "daemon")]
+pub mod route;
+#[cfg(feature = "daemon")]
+pub mod schema;
+#[cfg(feature = "daemon")]
+pub mod site;

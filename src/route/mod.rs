@@ -1,0 +1,1 @@
+//! The router, on the bytes that came.

@@ -1,0 +1,1 @@
+//! One config at work: the way of a request from route to answer.

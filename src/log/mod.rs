@@ -1,8 +1,8 @@
 //! Logs: to the journal as structured fields, or to stderr for people; never in the way of a request.
 //!
 //! An event is captured into an owned record and put on a bounded queue, which takes a microsecond and never waits.
-//! One thread, started by the first event, writes. When the queue is full, records are dropped and counted, and the
-//! count is logged as soon as there is room.
+//! One thread, started by the first event, writes. When the queue is full, its oldest records are dropped and counted,
+//! and the count is logged in their place.
 //!
 //! ```text
 //! tracing::info!(..)  ->  subscriber  ->  queue  ->  writer thread  ->  journal, or stderr
@@ -22,6 +22,7 @@
 //! `DORMOUSE_LOG=dormouse::lifecycle=debug,info`.
 
 mod clock;
+mod dropped;
 mod filter;
 mod journal;
 mod panics;

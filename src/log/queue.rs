@@ -1,5 +1,6 @@
 //! The bounded queue between those who log and the one thread that writes.
 
+use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ pub struct Queue {
 
 #[derive(Default)]
 struct State {
-    records: Vec<Record>,
+    records: VecDeque<Record>,
     dropped: u64,
     writer: WriterState,
     /// Flushes are numbered; one settles all before it.
@@ -47,10 +48,10 @@ enum WriterState {
 /// What the writer has to do in one turn, in this order. It is kept from turn to turn, for its memory.
 #[derive(Default)]
 pub struct Batch {
-    /// To be written.
-    pub records: Vec<Record>,
-    /// Dropped since the last turn, because the queue was full.
+    /// Dropped before these records, because the queue was full.
     pub dropped: u64,
+    /// To be written.
+    pub records: VecDeque<Record>,
     /// Asked for after all these records were logged.
     pub flush: Option<Flush>,
 }
@@ -67,14 +68,15 @@ impl Queue {
         Self { state: Mutex::default(), work: Condvar::new(), flushed: Condvar::new() }
     }
 
-    /// Adds a record, or drops and counts it when the queue is full. Never waits.
+    /// Adds a record. When the queue is full, the oldest is dropped and counted: the newest may be the last of all.
+    /// Never waits.
     pub fn push(&self, record: Record) -> Pushed {
         let mut state = self.lock();
         if state.records.len() >= CAPACITY {
+            state.records.pop_front();
             state.dropped += 1;
-        } else {
-            state.records.push(record);
         }
+        state.records.push_back(record);
         match std::mem::replace(&mut state.writer, WriterState::Running) {
             WriterState::None => Pushed::StartWriter,
             WriterState::Running => {
@@ -139,7 +141,7 @@ impl Queue {
 
 impl State {
     fn has_work(&self) -> bool {
-        !self.records.is_empty() || self.dropped > 0 || self.flush_until.is_some()
+        !self.records.is_empty() || self.flush_until.is_some()
     }
 
     fn give(&mut self, batch: &mut Batch) {
@@ -154,23 +156,25 @@ impl State {
 mod tests {
     use std::thread;
 
+    use super::super::record::Captured;
     use super::super::record::tests::records_of;
     use super::*;
 
-    fn record() -> Record {
-        records_of(|| tracing::info!("x")).remove(0)
+    fn record(number: u64) -> Record {
+        records_of(|| tracing::info!(number)).remove(0)
     }
 
     #[test]
-    fn a_full_queue_drops_and_counts() {
+    fn a_full_queue_drops_the_oldest_and_counts() {
         let queue = Queue::new();
         let mut batch = Batch::default();
-        for _ in 0..CAPACITY + 3 {
-            queue.push(record());
+        for number in 0..CAPACITY as u64 + 3 {
+            queue.push(record(number));
         }
         queue.take(&mut batch);
         assert_eq!((batch.records.len(), batch.dropped), (CAPACITY, 3));
-        queue.push(record());
+        assert_eq!(batch.records[0].value("number"), Some(&Captured::Unsigned(3)));
+        queue.push(record(0));
         queue.take(&mut batch);
         assert_eq!((batch.records.len(), batch.dropped), (1, 0));
     }
@@ -178,7 +182,7 @@ mod tests {
     #[test]
     fn a_flush_comes_with_what_was_logged_before_it() {
         let queue = Queue::new();
-        queue.push(record());
+        queue.push(record(0));
         thread::scope(|scope| {
             let flush = scope.spawn(|| queue.flush(Duration::from_secs(60)));
             let mut batch = Batch::default();
@@ -205,9 +209,9 @@ mod tests {
     fn one_caller_starts_the_writer() {
         let queue = Queue::new();
         assert!(queue.lacks_writer());
-        assert_eq!(queue.push(record()), Pushed::StartWriter);
-        assert_eq!(queue.push(record()), Pushed::Done);
+        assert_eq!(queue.push(record(0)), Pushed::StartWriter);
+        assert_eq!(queue.push(record(0)), Pushed::Done);
         queue.abandon_writer();
-        assert_eq!(queue.push(record()), Pushed::StartWriter);
+        assert_eq!(queue.push(record(0)), Pushed::StartWriter);
     }
 }

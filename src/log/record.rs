@@ -39,6 +39,12 @@ impl Record {
         record
     }
 
+    /// A record of our own; one value for each field of `metadata`.
+    pub fn new(metadata: &'static Metadata<'static>, values: Vec<Option<Captured>>) -> Self {
+        debug_assert_eq!(values.len(), metadata.fields().len());
+        Self { time: SystemTime::now(), metadata, values }
+    }
+
     /// Shows the event again, as if it happened now.
     pub fn replay(&self, show: impl FnOnce(&Event<'_>)) {
         let values: Vec<_> = self.values.iter().map(|value| value.as_ref().map(Captured::as_value)).collect();

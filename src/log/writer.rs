@@ -4,6 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Log;
+use super::dropped;
 use super::queue::Batch;
 use super::sink::Sink;
 
@@ -52,15 +53,10 @@ fn run(log: &'static Log) {
 
 fn write(sink: &mut Sink, batch: &Batch) {
     sink.begin();
+    if batch.dropped > 0 {
+        sink.write(&dropped::report(batch.dropped));
+    }
     for record in &batch.records {
         sink.write(record);
-    }
-    if batch.dropped > 0 {
-        // Comes back here as an event like any other: there is room again.
-        tracing::warn!(
-            dropped = batch.dropped,
-            "{} log lines dropped: they came faster than they could be written",
-            batch.dropped
-        );
     }
 }

@@ -13,8 +13,10 @@
 //!
 //! Field names are snake case, without a prefix, and name one thing each across the program: `woken_by` is `WOKEN_BY`
 //! in the journal. Not to be used, because the journal gives them a meaning of its own: `message` (the text itself),
-//! `priority`, `target`, `code_*`, `syslog_*`, `unit`, `errno`, `tid`. A field `message_id` is the journal's
-//! `MESSAGE_ID`, by which the catalog finds its explanation; people at a terminal do not see it.
+//! `priority`, `target`, `code_*`, `syslog_*`, `unit`, `errno`, `tid`.
+//!
+//! A field `message_id` is the journal's `MESSAGE_ID`, by which the catalog finds its explanation. Its text must tell
+//! the whole story: people at a terminal see the fields of other lines, but not of these.
 //!
 //! # Levels
 //!

@@ -7,7 +7,7 @@ use tracing::Level;
 use super::clock::time_of_day;
 use super::record::{MESSAGE, Record};
 
-/// Names an entry of the journal's catalog; of no use to people at a terminal.
+/// Names an entry of the journal's catalog. The text of such a record tells the whole story.
 const MESSAGE_ID: &str = "message_id";
 
 /// How lines for people look.
@@ -85,7 +85,10 @@ fn push_clean(line: &mut String, message: &str, indent: &str) {
 }
 
 fn push_fields(line: &mut String, record: &Record) {
-    let fields = record.fields().filter(|(name, _)| !matches!(*name, MESSAGE | MESSAGE_ID));
+    if record.value(MESSAGE_ID).is_some() {
+        return;
+    }
+    let fields = record.fields().filter(|(name, _)| *name != MESSAGE);
     for (number, (name, value)) in fields.enumerate() {
         put(line, format_args!("{}{name}=", if number == 0 { "  " } else { " " }));
         let value = value.to_string();
@@ -136,9 +139,15 @@ mod tests {
     #[test]
     fn people_read_time_text_and_fields() {
         let line = line_for_people(Style::Plain, || {
-            tracing::info!(message_id = "3d2d", woken_by = %"[::1]:80", start_ms = 3.1, "awake in {} ms", 3.1);
+            tracing::info!(peer = %"[::1]:80", ready_ms = 3.1, "awake in {} ms", 3.1);
         });
-        assert_eq!(line, "  awake in 3.1 ms  woken_by=[::1]:80 start_ms=3.1\n");
+        assert_eq!(line, "  awake in 3.1 ms  peer=[::1]:80 ready_ms=3.1\n");
+    }
+
+    #[test]
+    fn a_catalogued_line_says_it_all_in_its_text() {
+        let log = || tracing::info!(message_id = "3d2d", ready_ms = 3.1, "awake in 3.1 ms");
+        assert_eq!(line_for_people(Style::Plain, log), "  awake in 3.1 ms\n");
     }
 
     #[test]

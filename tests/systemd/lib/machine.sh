@@ -1,7 +1,7 @@
 # A booted machine: systemd-nspawn on an overlay of a base root, in a cgroup and a network of its own.
 # shellcheck shell=bash
 
-MACHINE='' MACHINE_DIR='' MACHINE_ROOT='' NSPAWN='' LEADER=''
+MACHINE='' MACHINE_DIR='' MACHINE_ROOT='' NSPAWN='' LEADER='' INSIDE=()
 
 # overlay_root BASE: mounts a throw-away copy of BASE at $MACHINE_ROOT.
 overlay_root() {
@@ -62,16 +62,15 @@ root_suite() { sed -n 's/^VERSION_CODENAME=//p' "$MACHINE_ROOT/etc/os-release"; 
 
 machine_is_up() {
     LEADER=$(pgrep -P "$NSPAWN" | head -n 1) || return 1
+    INSIDE=(nsenter --target "$LEADER" --all -- /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8
+        DEBIAN_FRONTEND=noninteractive SYSTEMD_PAGER=cat SYSTEMD_COLORS=0)
     local state
     state=$(inside systemctl is-system-running 2>/dev/null) || true
     [[ $state == running || $state == degraded ]]
 }
 
 # inside COMMAND...: runs it in the machine, in a clean environment.
-inside() {
-    nsenter --target "$LEADER" --all -- /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 \
-        DEBIAN_FRONTEND=noninteractive SYSTEMD_PAGER=cat SYSTEMD_COLORS=0 "$@"
-}
+inside() { "${INSIDE[@]}" "$@"; }
 
 # beside COMMAND...: runs a program of this machine in the network of that one.
 beside() { nsenter --target "$LEADER" --net -- "$@"; }

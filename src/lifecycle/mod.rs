@@ -8,7 +8,7 @@
 //! - [`phase`]: the machine above, pure: facts and `now` in, one step out;
 //! - [`activity`]: what must not be left (holds) and what restarts the clock (extends), counted on edges;
 //! - [`keeper`]: the one task that owns the listeners, accepts, and alone decides to leave;
-//! - [`signals`], [`notify`], [`status`], [`story`]: what it hears, and what it tells systemd and people.
+//! - [`signals`], [`notify`], [`status`], [`story`], [`time_of_day`]: what it hears, and what it tells systemd and people.
 
 pub mod activity;
 pub mod doors;
@@ -18,6 +18,7 @@ pub mod phase;
 pub mod signals;
 pub mod status;
 pub mod story;
+pub mod time_of_day;
 pub mod word;
 
 use std::time::Duration;

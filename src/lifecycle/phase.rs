@@ -270,3 +270,6 @@ impl Phase {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,10 @@
 //! The `STATUS=` line: for people, and never stale.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime};
 
 use super::notify;
 use super::phase::{Facts, Machine, Phase};
+use super::time_of_day::{TimeOfDay, time_of_day};
 
 /// Sends the status when it changes, at most as often as the keeper ticks.
 #[derive(Debug, Default)]
@@ -44,26 +45,8 @@ fn quiet(machine: &Machine, facts: &Facts, work: &str) -> String {
     }
 }
 
-/// An instant as local time of day: `14:02:57`.
-fn clock(instant: Instant, now: Instant) -> String {
-    let wall = if instant >= now {
-        SystemTime::now() + (instant - now)
-    } else {
-        SystemTime::now() - (now - instant)
-    };
-    let since_epoch = wall.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    local_time_of_day(since_epoch.as_secs())
-}
-
-fn local_time_of_day(epoch_secs: u64) -> String {
-    let Ok(time) = libc::time_t::try_from(epoch_secs) else { return "?".to_owned() };
-    // SAFETY: localtime_r only writes to the struct given; all-zero is a valid tm. It reads TZ, which nobody changes
-    // once threads exist.
-    #[allow(unsafe_code)]
-    let tm = unsafe {
-        let mut tm: libc::tm = std::mem::zeroed();
-        libc::localtime_r(&time, &mut tm);
-        tm
-    };
-    format!("{:02}:{:02}:{:02}", tm.tm_hour, tm.tm_min, tm.tm_sec)
+/// An instant as local time of day.
+fn clock(instant: Instant, now: Instant) -> TimeOfDay {
+    let wall = SystemTime::now();
+    time_of_day(if instant >= now { wall + (instant - now) } else { wall - (now - instant) })
 }

@@ -23,7 +23,6 @@
 //! `info` and above, unless the environment says otherwise: `DORMOUSE_LOG=debug`, or by module,
 //! `DORMOUSE_LOG=dormouse::lifecycle=debug,info`.
 
-mod clock;
 mod dropped;
 mod filter;
 mod journal;
@@ -41,8 +40,6 @@ use std::time::Duration;
 use self::queue::Queue;
 use self::sink::Target;
 use self::subscriber::Collector;
-
-pub use self::clock::{TimeOfDay, time_of_day};
 
 /// How long [`flush`] may wait when leaving: far more than a healthy journal needs, far less than a second.
 pub const FLUSH_DEADLINE: Duration = Duration::from_millis(500);

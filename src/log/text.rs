@@ -4,8 +4,8 @@ use std::fmt::{self, Write};
 
 use tracing::Level;
 
-use super::clock::time_of_day;
 use super::record::{MESSAGE, Record};
+use crate::lifecycle::time_of_day::time_of_day;
 
 /// Names an entry of the journal's catalog. The text of such a record tells the whole story.
 const MESSAGE_ID: &str = "message_id";

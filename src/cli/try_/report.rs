@@ -9,7 +9,7 @@ use signal_hook::low_level::signal_name;
 
 use super::Outcome;
 use crate::activation::SocketError;
-use crate::log::time_of_day;
+use crate::lifecycle::time_of_day::time_of_day;
 
 /// Prints a line with the time of day.
 pub fn tell(line: &str) {

@@ -1,6 +1,9 @@
 //! One file or folder per verb. A handler answers requests of one route; it does not know systemd.
 
+pub mod accept;
 pub mod body;
+pub mod escape;
+pub mod pages;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,9 +11,32 @@ use std::pin::Pin;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 
+use crate::schema;
 use crate::server::Exchange;
 
 pub use body::Body;
+
+/// Every verb a route can have. Adding one is a new file and a line here.
+pub const VERBS: &[&Verb] = &[];
+
+/// A verb: what it declares about itself, and how a route of it becomes a handler.
+pub struct Verb {
+    /// Its keys, methods and manual.
+    pub schema: schema::Verb,
+    /// Reads the operand and the verb's keys; `None` when something is wrong, which the reader has been told.
+    pub build: fn(&mut schema::Reader<'_>, &RouteShape<'_>) -> Option<Box<dyn Handler>>,
+}
+
+/// What a verb may know of the route it is built for.
+#[derive(Clone, Copy, Debug)]
+pub struct RouteShape<'r> {
+    /// The route's path as written.
+    pub path: &'r str,
+    /// The names of its parameters, `{*rest}` included.
+    pub parameters: &'r [&'r str],
+    /// Whether it takes everything below its path, so that [`RequestContext::rest`] may hold something.
+    pub is_subtree: bool,
+}
 
 /// Answers the requests of one route.
 pub trait Handler: Send + Sync + 'static {
@@ -32,6 +58,11 @@ impl From<Response<Body>> for Answer {
         Self::Ready(response)
     }
 }
+
+/// Marks, among a response's extensions, an answer with which dormouse itself refuses. Scanners and probes live on
+/// these, so they do not keep it awake. [`pages::error`] sets it.
+#[derive(Clone, Copy, Debug)]
+pub struct Refused;
 
 /// What a handler knows beside the request itself.
 pub struct RequestContext<'r> {

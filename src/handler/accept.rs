@@ -1,0 +1,110 @@
+//! What a client would like to read: HTML, JSON or plain text (RFC 9110 section 12.5.1).
+
+use hyper::HeaderMap;
+use hyper::header::ACCEPT;
+
+/// A form in which dormouse can say the same thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For browsers.
+    Html,
+    /// For programs.
+    Json,
+    /// For everybody else.
+    Plain,
+}
+
+impl Format {
+    /// The form these request headers ask for. No `Accept`, or one that says nothing about any of the three, means
+    /// plain text; so does `*/*`, which is what curl sends.
+    pub fn asked(headers: &HeaderMap) -> Self {
+        let mut best = (Wish::default(), Self::Plain);
+        // In this order: when two are wanted alike, the earlier one stays.
+        for (format, media) in
+            [(Self::Html, "text/html"), (Self::Json, "application/json"), (Self::Plain, "text/plain")]
+        {
+            let wish = Wish::for_media(headers, media);
+            if wish > best.0 && wish.is_named {
+                best = (wish, format);
+            }
+        }
+        best.1
+    }
+}
+
+/// How much one media type is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
+struct Wish {
+    /// In thousandths.
+    quality: u16,
+    /// Wanted by its own name or `type/*`, not only by `*/*`.
+    is_named: bool,
+}
+
+impl Wish {
+    /// The most specific range that covers the type decides.
+    fn for_media(headers: &HeaderMap, media: &str) -> Self {
+        let mut found = (0, Self::default());
+        for range in
+            headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(','))
+        {
+            let mut parts = range.split(';').map(str::trim);
+            let specificity = specificity(parts.next().unwrap_or_default(), media);
+            if specificity > found.0 {
+                let quality = parts.find_map(|part| part.strip_prefix("q=")).map_or(1000, thousandths);
+                found = (specificity, Self { quality, is_named: specificity > 1 && quality > 0 });
+            }
+        }
+        found.1
+    }
+}
+
+/// 3 for the type itself, 2 for `type/*`, 1 for `*/*`, 0 for anything else.
+fn specificity(range: &str, media: &str) -> u8 {
+    let family = media.split('/').next().unwrap_or_default();
+    if range.eq_ignore_ascii_case(media) {
+        3
+    } else if range.strip_suffix("/*").is_some_and(|range| range.eq_ignore_ascii_case(family)) {
+        2
+    } else {
+        u8::from(range == "*/*")
+    }
+}
+
+fn thousandths(quality: &str) -> u16 {
+    let quality: f32 = quality.parse().unwrap_or(0.0);
+    (quality.clamp(0.0, 1.0) * 1000.0) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+
+    use super::*;
+
+    fn asked(accept: &'static str) -> Format {
+        Format::asked(&HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]))
+    }
+
+    #[test]
+    fn browsers_get_html_programs_json_and_curl_plain_text() {
+        assert_eq!(Format::asked(&HeaderMap::new()), Format::Plain);
+        assert_eq!(asked("*/*"), Format::Plain);
+        assert_eq!(asked("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"), Format::Html);
+        assert_eq!(asked("application/json"), Format::Json);
+        assert_eq!(asked("application/json, text/plain, */*"), Format::Json); // a common JavaScript client
+        assert_eq!(asked("application/*"), Format::Json);
+        assert_eq!(asked("text/plain"), Format::Plain);
+        assert_eq!(asked("image/png"), Format::Plain);
+    }
+
+    #[test]
+    fn qualities_are_weighed() {
+        assert_eq!(asked("text/html;q=0.5, application/json;q=0.9"), Format::Json);
+        assert_eq!(asked("text/html;q=0, application/json;q=0.1"), Format::Json);
+        assert_eq!(asked("text/html;level=1;q=0.2, text/plain;q=0.3"), Format::Plain);
+        assert_eq!(asked("TEXT/HTML"), Format::Html);
+        assert_eq!(asked("text/html;q=rubbish"), Format::Plain);
+        assert_eq!(asked(";;,,q=;*/"), Format::Plain);
+    }
+}

@@ -1,7 +1,7 @@
 //! What a client would like to read: HTML, JSON or plain text (RFC 9110 section 12.5.1).
 
 use hyper::HeaderMap;
-use hyper::header::ACCEPT;
+use hyper::header::{ACCEPT, HeaderValue};
 
 /// A form in which dormouse can say the same thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,44 +23,50 @@ impl Format {
 
     /// The form these request headers name, if they name one of the three.
     pub fn named(headers: &HeaderMap) -> Option<Self> {
-        let mut best = (Wish::default(), None);
+        Self::of(headers.get_all(ACCEPT).iter())
+    }
+
+    /// The form that these values of `Accept` name, if they name one of the three.
+    pub fn of<'v>(accept: impl Iterator<Item = &'v HeaderValue>) -> Option<Self> {
         // In this order: when two are wanted alike, the earlier one stays.
-        for (format, media) in
-            [(Self::Html, "text/html"), (Self::Json, "application/json"), (Self::Plain, "text/plain")]
-        {
-            let wish = Wish::for_media(headers, media);
-            if wish > best.0 && wish.is_named {
-                best = (wish, Some(format));
-            }
+        let mut wishes = [
+            Wish::new(Self::Html, "text/html"),
+            Wish::new(Self::Json, "application/json"),
+            Wish::new(Self::Plain, "text/plain"),
+        ];
+        for range in accept.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')) {
+            wishes.iter_mut().for_each(|wish| wish.hear(range));
         }
-        best.1
+        let named = wishes.into_iter().filter(|wish| wish.specificity > 1 && wish.quality > 0);
+        named
+            .reduce(|best, wish| if wish.quality > best.quality { wish } else { best })
+            .map(|wish| wish.format)
     }
 }
 
-/// How much one media type is wanted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
+/// How much a form is wanted.
 struct Wish {
+    format: Format,
+    media: &'static str,
+    /// Of the most specific range so far that covers it: that one decides.
+    specificity: u8,
     /// In thousandths.
     quality: u16,
-    /// Wanted by its own name or `type/*`, not only by `*/*`.
-    is_named: bool,
 }
 
 impl Wish {
-    /// The most specific range that covers the type decides.
-    fn for_media(headers: &HeaderMap, media: &str) -> Self {
-        let mut found = (0, Self::default());
-        for range in
-            headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(','))
-        {
-            let mut parts = range.split(';').map(str::trim);
-            let specificity = specificity(parts.next().unwrap_or_default(), media);
-            if specificity > found.0 {
-                let quality = parts.find_map(|part| part.strip_prefix("q=")).map_or(1000, thousandths);
-                found = (specificity, Self { quality, is_named: specificity > 1 && quality > 0 });
-            }
+    fn new(format: Format, media: &'static str) -> Self {
+        Self { format, media, specificity: 0, quality: 0 }
+    }
+
+    /// Takes one range of `Accept` into account.
+    fn hear(&mut self, range: &str) {
+        let mut parts = range.split(';').map(str::trim);
+        let specificity = specificity(parts.next().unwrap_or_default(), self.media);
+        if specificity > self.specificity {
+            self.specificity = specificity;
+            self.quality = parts.find_map(|part| part.strip_prefix("q=")).map_or(1000, thousandths);
         }
-        found.1
     }
 }
 
@@ -83,8 +89,6 @@ fn thousandths(quality: &str) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use hyper::header::HeaderValue;
-
     use super::*;
 
     fn asked(accept: &'static str) -> Format {

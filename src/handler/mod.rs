@@ -74,8 +74,11 @@ pub enum Answer {
     /// Complete; the body may still stream.
     Ready(Response<Body>),
     /// Under way. Dropped when the client resets the connection.
-    Later(Pin<Box<dyn Future<Output = Response<Body>> + Send>>),
+    Later(Later),
 }
+
+/// An answer under way.
+pub type Later = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
 impl From<Response<Body>> for Answer {
     fn from(response: Response<Body>) -> Self {

@@ -32,15 +32,15 @@ pub struct Conflict {
 
 /// What the choice of a route depends on.
 #[derive(Clone, Copy, Debug)]
-pub struct Question<'q> {
+pub struct Question<'a, 'q> {
     /// The name of the socket the request came in on.
-    pub socket: &'q str,
+    pub socket: &'a str,
     /// See [`super::request_host`].
-    pub host: Option<&'q str>,
-    /// The path as sent.
-    pub path: &'q str,
+    pub host: Option<&'a str>,
     /// The method.
-    pub method: &'q Method,
+    pub method: &'a Method,
+    /// The path as sent; what is found borrows from it alone.
+    pub path: &'q str,
 }
 
 /// Where a request leads.
@@ -107,7 +107,7 @@ impl Router {
     }
 
     /// The most specific route. Allocates only for parameters, and for the list of a wrong method.
-    pub fn find<'r, 'q>(&'r self, question: Question<'q>) -> Found<'r, 'q> {
+    pub fn find<'r, 'q>(&'r self, question: Question<'_, 'q>) -> Found<'r, 'q> {
         let view = self.sockets.iter().find(|(name, _)| name == question.socket);
         match view.map_or(&self.elsewhere, |(_, view)| view).find(question.host, question.path) {
             None => Found::Nothing,

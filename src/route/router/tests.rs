@@ -17,7 +17,7 @@ fn router(specs: impl IntoIterator<Item = Spec>) -> Router {
     Router::new(specs.into_iter().collect()).expect("no conflicts")
 }
 
-fn get<'q>(host: &'q str, path: &'q str) -> Question<'q> {
+fn get<'a, 'q>(host: &'a str, path: &'q str) -> Question<'a, 'q> {
     Question { socket: "http", host: (!host.is_empty()).then_some(host), path, method: &Method::GET }
 }
 

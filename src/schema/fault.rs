@@ -15,12 +15,26 @@ pub struct Fault {
     pub help: Option<String>,
     /// Other places that have to do with it, with a note on each.
     pub others: Vec<(Place, String)>,
+    /// Whether something is missing - which may only look so in a file that cannot be read to its end.
+    pub is_absence: bool,
 }
 
 impl Fault {
     /// Something wrong at a place.
     pub fn new(place: &Place, message: impl Into<String>) -> Self {
-        Self { place: place.clone(), message: message.into(), label: None, help: None, others: Vec::new() }
+        Self {
+            place: place.clone(),
+            message: message.into(),
+            label: None,
+            help: None,
+            others: Vec::new(),
+            is_absence: false,
+        }
+    }
+
+    /// Something that should stand at a place and does not.
+    pub fn absence(place: &Place, message: impl Into<String>) -> Self {
+        Self { is_absence: true, ..Self::new(place, message) }
     }
 
     /// Adds a note on the marked place.
@@ -58,6 +72,21 @@ impl Faults {
     /// Whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Forgets those that are not wanted.
+    pub fn retain(&mut self, wanted: impl FnMut(&Fault) -> bool) {
+        self.0.retain(wanted);
+    }
+
+    /// Adds all of `others`.
+    pub fn append(&mut self, mut others: Self) {
+        self.0.append(&mut others.0);
+    }
+
+    /// Those found so far, in the order they were found.
+    pub fn iter(&self) -> impl Iterator<Item = &Fault> {
+        self.0.iter()
     }
 
     /// All of them, in the order of the file.

@@ -96,8 +96,10 @@ impl Kind {
 fn length(text: &str, least: Duration) -> Result<Duration, String> {
     match duration::parse(text) {
         Ok(length) if length >= least => Ok(length),
-        Ok(_) if least <= Duration::from_nanos(1) => Err("zero makes no sense here".into()),
-        Ok(_) => Err(format!("it is at least {:?}", duration::text(least))),
+        Ok(_) if least <= Duration::from_nanos(1) => {
+            Err("zero would be over at once; \"never\" sets no limit".into())
+        }
+        Ok(_) => Err(format!("at least {:?} makes sense", duration::text(least))),
         Err(error) => Err(error.to_string()),
     }
 }

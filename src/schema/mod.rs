@@ -23,4 +23,4 @@ pub use kind::Kind;
 pub use reader::{Placed, Reader};
 pub use suggest::nearest;
 pub use value::{Entry, Item, Place, Table, Value};
-pub use verb::{Counts, Methods, Verb};
+pub use verb::{Counts, Methods, Section, Verb};

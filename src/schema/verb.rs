@@ -1,6 +1,17 @@
-//! What a verb declares about itself.
+//! What a table and a verb declare about themselves.
 
 use super::{Key, Kind};
+
+/// A table of the file (`[sleep]`): its keys, and what it is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Section {
+    /// As written between the brackets.
+    pub name: &'static str,
+    /// A sentence or two for the manual.
+    pub about: &'static str,
+    /// Its keys.
+    pub keys: &'static [Key],
+}
 
 /// A verb of `[[route]]`: the key that names it, the keys it adds beside it, and how its routes behave by default.
 #[derive(Clone, Copy, Debug)]

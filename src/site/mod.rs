@@ -7,7 +7,7 @@ use hyper::{HeaderMap, Request, Response};
 
 use crate::guard::{Admission, Chain, Held, Limits, Permit, Refusal};
 use crate::handler::{Answer, Body, Handler, Later, RequestContext};
-use crate::route::{self, Question, Router, request_host};
+use crate::route::{self, MethodSet, Pattern, Question, Router, Spec, request_host};
 use crate::server::Exchange;
 
 mod asked;
@@ -62,6 +62,15 @@ struct Found<'s, 'r> {
 }
 
 impl Site {
+    /// A site of one route that takes everything, and only stands in for a config.
+    pub fn stand_in(verb: &'static str, handler: Box<dyn Handler>, keeps_awake: bool) -> Self {
+        let pattern = Pattern::parse("/").expect("a path");
+        let spec = Spec { pattern, hosts: vec![], socket: None, methods: MethodSet::Any };
+        let router = Router::new(vec![spec]).expect("one route has no conflicts");
+        let route = Route { verb, operand: String::new(), handler, chain: Chain::default(), keeps_awake };
+        Self { router, routes: vec![route], limits: Limits::default(), is_provisional: true }
+    }
+
     /// Answers one request.
     fn answer(site: &Arc<Self>, request: Request<Incoming>, exchange: Exchange) -> Reply {
         let asked = Asked::new(&request, exchange);

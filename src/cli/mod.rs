@@ -1,5 +1,7 @@
 //! The command line. Only this module prints.
 
+pub mod check;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};

@@ -139,3 +139,6 @@ fn table<'t>(item: &'t crate::schema::Item, faults: &mut Faults) -> Option<&'t T
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,6 +47,14 @@ impl Kind {
         fit.map_err(|reason| Misfit { place: &item.place, reason })
     }
 
+    /// The word that was meant, if the kind is one of words.
+    pub(super) fn meant(self, item: &Item) -> Option<&'static str> {
+        match (self, &item.value) {
+            (Self::OneOf(words), Value::Text(text)) => nearest(text, words.iter().copied()),
+            _ => None,
+        }
+    }
+
     /// Reads a default, which is written without quotes whatever its kind.
     pub(super) fn fit_default(self, text: &'static str) -> Option<Fit<'static>> {
         match self {
@@ -105,12 +113,7 @@ fn length(text: &str, least: Duration) -> Result<Duration, String> {
 }
 
 fn word(text: &str, words: &'static [&'static str]) -> Result<&'static str, String> {
-    words.iter().find(|word| **word == text).copied().ok_or_else(|| {
-        match nearest(text, words.iter().copied()) {
-            Some(word) => format!("did you mean {word:?}?"),
-            None => format!("{text:?} is none of them"),
-        }
-    })
+    words.iter().find(|word| **word == text).copied().ok_or_else(|| format!("{text:?} is none of them"))
 }
 
 fn texts(items: &[Item]) -> Result<Vec<(&str, &Place)>, Misfit<'_>> {

@@ -135,8 +135,11 @@ impl<'t> Reader<'t> {
             Ok(fit) => Some(fit),
             Err(misfit) => {
                 let message = format!("`{}` takes {}: {}", key.name, key.kind.describe(), misfit.reason);
-                self.faults
-                    .add(Fault::new(misfit.place, message).help(format!("for example: {}", key.line())));
+                let help = match key.kind.meant(&entry.item) {
+                    Some(word) => format!("did you mean {word:?}?"),
+                    None => format!("for example: {}", key.line()),
+                };
+                self.faults.add(Fault::new(misfit.place, message).help(help));
                 default()
             }
         }

@@ -3,7 +3,8 @@
 /// The candidate nearest to what was written, if any is near enough to be what was meant.
 pub fn nearest<'c>(written: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let written = written.to_lowercase();
-    let allowed = (written.chars().count() / 3).max(1);
+    let length = written.chars().count();
+    let allowed = (length / 3).max(1).min(length.saturating_sub(1));
     candidates
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(&written, &candidate.to_lowercase()), candidate))
@@ -24,5 +25,6 @@ mod tests {
         assert_eq!(nearest("min-awake", keys), Some("min_awake"));
         assert_eq!(nearest("proxy", keys), None);
         assert_eq!(nearest("", keys), None);
+        assert_eq!(nearest("y", ["x"]), None);
     }
 }

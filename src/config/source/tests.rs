@@ -74,7 +74,7 @@ fn a_file_that_was_named_must_be_there() {
 fn no_routes_are_a_welcome() {
     let scratch = Scratch::new("welcome");
     let file = scratch.write("a.toml", "[sleep]\nafter = \"never\"\n");
-    let loaded = Source::new(Some(&file)).read().ok().expect("a good config");
+    let loaded = Source::new(Some(&file)).read().expect("a good config");
     assert_eq!(loaded.site.routes[0].verb, "welcome");
     assert!(loaded.site.is_provisional);
     assert_eq!(loaded.settings.sleep.after, None);
@@ -99,7 +99,7 @@ fn a_mended_file_is_seen_and_an_unchanged_one_is_not_read() {
 fn what_the_command_line_says_wins() {
     let scratch = Scratch::new("override");
     let file = scratch.write("a.toml", GOOD);
-    let loaded = Source::new(Some(&file)).with_after(None).read().ok().expect("a good config");
+    let loaded = Source::new(Some(&file)).with_after(None).read().expect("a good config");
     assert_eq!(loaded.settings.sleep.after, None);
 }
 

@@ -1,7 +1,10 @@
 //! The command line. Only this module prints.
 
+pub mod activate_exec;
 pub mod check;
+pub mod try_;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -70,5 +73,5 @@ pub struct Check {
 pub struct ActivateExec {
     /// The program and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
-    pub program: Vec<String>,
+    pub program: Vec<OsString>,
 }

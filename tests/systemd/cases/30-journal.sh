@@ -1,0 +1,13 @@
+# shellcheck shell=bash disable=SC2329
+# One cycle, and its story: a wake line and a sleep line of the service's own process, at priority info.
+story_of_one_cycle() {
+    local mark
+    configure "$1$ROUTES"
+    mark=$(journal_mark)
+    equal 'the answer' hello "$(get /hello)"
+    falls_asleep
+    journal_since "$mark" | python3 "$HERE/story.py"
+}
+
+check 'the journal tells of the wake and the sleep' story_of_one_cycle "$FAST_SLEEP"
+check 'also for a process that lives for 50 ms' story_of_one_cycle "$EDGE_SLEEP"

@@ -1,0 +1,65 @@
+# shellcheck shell=bash disable=SC2329
+BAD=$'[sleep]\nafter = "1s"\nafterr = "2s"\n'
+
+refuses_a_bad_reload() {
+    configure "$ROUTES"
+    equal 'the answer' hello "$(get /hello)"
+    local mark before
+    before=$(property dormouse.service InvocationID)
+    mark=$(journal_mark)
+    put "$CONFIG" <<<"$BAD"
+    refute inside systemctl reload dormouse.service
+    contains 'the journal' 'dormouse.toml:3:1' "$(inside journalctl --sync && inside journalctl -u dormouse --after-cursor="$mark" -o cat)"
+    equal 'the answer' hello "$(get /hello)"
+    equal 'the process' "$before" "$(property dormouse.service InvocationID)"
+}
+
+check_exits_78() {
+    local status=0
+    inside dormouse check >/dev/null 2>&1 || status=$?
+    equal 'dormouse check' 78 "$status"
+}
+
+serves_the_last_good_config() {
+    put "$CONFIG" <<<"$BAD"
+    inside systemctl --quiet stop dormouse.service
+    equal 'the answer' hello "$(get /hello)"
+    status_names_the_line
+}
+
+status_names_the_line() {
+    contains 'STATUS' 'dormouse.toml:3' "$(property dormouse.service StatusText)"
+}
+
+answers_503_without_a_good_one() {
+    inside systemctl --quiet stop dormouse.service
+    inside rm -rf /var/lib/dormouse/dormouse
+    put "$CONFIG" <<<"$BAD"
+    equal 'the status' 503 "$(status_of /hello)"
+    status_names_the_line
+    no_failed_unit
+}
+
+takes_up_the_mended_file() {
+    put "$CONFIG" <<<"$FAST_SLEEP$ROUTES"
+    equal 'the answer' hello "$(get /hello)"
+    refute contains 'STATUS' 'dormouse.toml:3' "$(property dormouse.service StatusText)"
+    falls_asleep
+}
+
+reload_takes_up_a_change() {
+    configure "$ROUTES"
+    equal 'the status' 404 "$(status_of /new)"
+    put "$CONFIG" <<<"$ROUTES"$'[[route]]\npath = "/new"\ntext = "new"\n'
+    inside systemctl reload dormouse.service
+    wait_until 5 new_route_answers
+}
+
+new_route_answers() { [[ $(get /new) == new ]]; }
+
+check 'a reload with a bad config is refused, and it serves on' refuses_a_bad_reload
+check 'dormouse check exits 78' check_exits_78
+check 'a start with a bad config serves the last good one' serves_the_last_good_config
+check 'without a last good one the port answers 503' answers_503_without_a_good_one
+check 'a mended config is taken up at the next request' takes_up_the_mended_file
+check 'a reload takes up a change' reload_takes_up_a_change

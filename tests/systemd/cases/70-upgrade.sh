@@ -1,0 +1,76 @@
+# shellcheck shell=bash disable=SC2329
+# repacked VERSION [SED...]: the package again as another version, its dormouse.socket edited; prints the path.
+repacked() {
+    local version=$1 folder=$MACHINE_DIR/repack
+    shift
+    rm -rf "$folder"
+    dpkg-deb --raw-extract "$DEB" "$folder"
+    sed -i "s/^Version: .*/Version: $version/" "$folder/DEBIAN/control"
+    [[ $# == 0 ]] || sed -i "$@" "$folder/usr/lib/systemd/system/dormouse.socket"
+    dpkg-deb --build --root-owner-group "$folder" "$MACHINE_DIR/$version.deb" >/dev/null
+    put "/root/$version.deb" <"$MACHINE_DIR/$version.deb"
+    echo "/root/$version.deb"
+}
+
+ids_of() {
+    local unit
+    for unit in "$@"; do property "$unit" InvocationID; done
+}
+runs_the_installed_program() {
+    refute grep deleted <<<"$(inside readlink "/proc/$(property "$1" MainPID)/exe")"
+}
+
+upgrade_loses_nothing() {
+    configure "$ROUTES"
+    put /etc/dormouse/blog.toml <<<$'[[route]]\npath = "/hello"\ntext = "blog"\n'
+    get /hello >/dev/null
+    inside curl --silent --unix-socket /run/dormouse-blog.sock http://blog/hello
+    local package sockets services
+    package=$(repacked 0.1.1-1)
+    sockets=$(ids_of dormouse.socket dormouse@blog.socket)
+    services=$(ids_of dormouse.service dormouse@blog.service)
+    under_load --fresh 2 --keepalive 2 -- dpkg --install "$package"
+    equal 'the sockets' "$sockets" "$(ids_of dormouse.socket dormouse@blog.socket)"
+    [[ $(ids_of dormouse.service) != "$(head -n 1 <<<"$services")" ]]
+    [[ $(ids_of dormouse@blog.service) != "$(tail -n 1 <<<"$services")" ]]
+    runs_the_installed_program dormouse.service
+    runs_the_installed_program dormouse@blog.service
+    no_failed_unit
+}
+
+upgrade_wakes_nobody() {
+    configure "$FAST_SLEEP$ROUTES"
+    inside systemctl --quiet stop dormouse@blog.service
+    local package
+    package=$(repacked 0.1.2-1)
+    inside dpkg --install "$package"
+    is_asleep dormouse
+    is_asleep dormouse@blog
+    equal 'the answer' hello "$(get /hello)"
+}
+
+upgrade_keeps_what_is_disabled() {
+    inside systemctl disable --now dormouse.socket
+    inside dpkg --install "$(repacked 0.1.3-1)"
+    equal 'the socket' inactive "$(state_of dormouse.socket)"
+    equal 'the socket' disabled "$(inside systemctl is-enabled dormouse.socket || true)"
+    inside systemctl enable --now dormouse.socket
+}
+
+upgrade_with_another_socket() {
+    configure "$ROUTES"
+    get /hello >/dev/null
+    local package before
+    package=$(repacked 0.1.4-1 's/^ListenStream=.*/&\nListenStream=127.0.0.1:8090/')
+    before=$(ids_of dormouse@blog.socket)
+    inside dpkg --install "$package"
+    equal 'the answer' hello "$(get /hello)"
+    equal 'the answer on the new port' hello "$(inside curl --silent --max-time 20 http://127.0.0.1:8090/hello)"
+    equal 'the socket whose unit did not change' "$before" "$(ids_of dormouse@blog.socket)"
+    no_failed_unit
+}
+
+check 'an upgrade under load loses no request; what runs is restarted' upgrade_loses_nothing
+check 'an upgrade wakes nobody' upgrade_wakes_nobody
+check 'an upgrade keeps a disabled socket disabled' upgrade_keeps_what_is_disabled
+check 'an upgrade with another socket unit opens it' upgrade_with_another_socket

@@ -1,0 +1,48 @@
+# What the cases say about dormouse in the machine.
+# shellcheck shell=bash disable=SC2034
+
+CONFIG=/etc/dormouse/dormouse.toml
+FAST_SLEEP=$'[sleep]\nafter = "1s"\nmin_awake = "200ms"\n'
+EDGE_SLEEP=$'[sleep]\nafter = "50ms"\nmin_awake = "0s"\n'
+ROUTES='
+[[route]]
+path = "/hello"
+text = "hello"
+
+[[route]]
+path = "/healthz"
+show = "health"
+'
+
+# configure TOML: puts the config in place for the next start; a service that runs is stopped.
+configure() {
+    put "$CONFIG" <<<"$1"
+    inside systemctl --quiet stop dormouse.service
+}
+
+get() { inside curl --silent --show-error --max-time 20 "http://127.0.0.1:8080${1-/}"; }
+status_of() { inside curl --silent --max-time 20 --output /dev/null --write-out '%{http_code}' "http://127.0.0.1:8080$1"; }
+
+# property UNIT NAME
+property() { inside systemctl show --value --property="$2" "$1"; }
+state_of() { property "$1" ActiveState; }
+is_asleep() { [[ $(state_of "${1-dormouse}.service") == inactive && $(property "${1-dormouse}.socket" SubState) == listening ]]; }
+is_awake() { [[ $(state_of "${1-dormouse}.service") == active ]]; }
+falls_asleep() { wait_until 10 is_asleep "$@"; }
+
+no_failed_unit() { equal 'failed units' '' "$(inside systemctl list-units --failed --plain --no-legend 'dormouse*')"; }
+
+# under_load OPTIONS... -- COMMAND...: runs the command in the machine while clients ask; any lost request fails.
+under_load() {
+    local options=()
+    while [[ $1 != -- ]]; do
+        options+=("$1")
+        shift
+    done
+    shift
+    beside python3 "$HERE/client.py" "${options[@]}" -- "${INSIDE[@]}" "$@"
+}
+
+# A position in the journal, and the unit's lines since then, one JSON object a line.
+journal_mark() { inside journalctl --sync && inside journalctl -n 1 -o export | sed -n 's/^__CURSOR=//p'; }
+journal_since() { inside journalctl --sync && inside journalctl -u "${2-dormouse}" --after-cursor="$1" -o json; }

@@ -3,6 +3,7 @@
 pub mod accept;
 pub mod body;
 pub mod escape;
+pub mod files;
 pub mod pages;
 
 use std::future::Future;

@@ -18,7 +18,7 @@ use crate::server::Exchange;
 pub use body::Body;
 
 /// Every verb a route can have. Adding one is a new file and a line here.
-pub const VERBS: &[&Verb] = &[];
+pub const VERBS: &[&Verb] = &[&files::VERB];
 
 /// A verb: what it declares about itself, and how a route of it becomes a handler.
 pub struct Verb {

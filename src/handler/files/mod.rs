@@ -24,6 +24,7 @@ mod stream;
 mod tests;
 mod tree;
 mod validators;
+mod verb;
 
 use std::panic::resume_unwind;
 use std::path::PathBuf;
@@ -43,6 +44,7 @@ use segments::Place;
 use tree::{Patience, Tree};
 
 pub use stream::FileBody;
+pub(super) use verb::VERB;
 
 /// Answers with what is below a root directory; or, if the root is a file, with that.
 pub struct Files(Arc<Options>);
@@ -52,7 +54,7 @@ pub struct Files(Arc<Options>);
 pub struct Options {
     /// A directory, or a file. Looked up for each request: it may come, go and be replaced.
     pub root: PathBuf,
-    /// Whether directories without an `index.html` are listed.
+    /// Whether directories without an `index.html` are listed; for routes that take what is below their path.
     pub is_listing: bool,
     /// The status of its answers, 200 unless they are about something else (a page for maintenance: 503).
     pub status: StatusCode,
@@ -128,8 +130,7 @@ impl Options {
         request: &RequestHead,
         patience: Patience,
     ) -> Result<Response<Body>, Refusal> {
-        // The links of a listing lead below its path: on an exact route there is nothing.
-        if !self.is_listing || !request.uri.path().ends_with('/') {
+        if !self.is_listing {
             return Err(Refusal::NOT_FOUND);
         }
         if patience == Patience::None {

@@ -1,6 +1,5 @@
 //! What cannot be served, and what the administrator is told of it.
 
-use std::borrow::Cow;
 use std::path::Path;
 
 use hyper::StatusCode;
@@ -23,7 +22,8 @@ impl Refusal {
     /// What an error with a name below the root comes to. Clients learn nothing; what an administrator can mend goes
     /// to the journal.
     pub fn below(root: &Path, name: &[u8], error: Errno) -> Self {
-        let path = || format!("{}/{}", root.display(), String::from_utf8_lossy(name));
+        // Clients choose these bytes: no line breaks for the journal.
+        let path = || format!("{}/{}", root.display(), String::from_utf8_lossy(name).escape_debug());
         match error {
             Errno::AGAIN => Self::WouldBlock,
             // A file that is asked for as a directory, a name too long, a circle of symlinks, a socket, no such device.
@@ -31,7 +31,8 @@ impl Refusal {
                 Self::NOT_FOUND
             }
             Errno::XDEV => {
-                warn!(path = path(), "files: refused a symlink that leads out of the root, or is absolute");
+                let path = path();
+                warn!(path, "files: {path} meets a symlink that leads out of the root, or is absolute");
                 Self::NOT_FOUND
             }
             Errno::ACCESS => Self::denied(&path()),
@@ -45,8 +46,9 @@ impl Refusal {
             Errno::AGAIN => Self::WouldBlock,
             Errno::ACCESS => Self::denied(&root.display().to_string()),
             Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::LOOP => {
-                let path = root.display();
-                error!(%path, "files: {path} is not there: {error}; is it hidden by {}?", sandbox_directive(&path.to_string()));
+                let path = root.display().to_string();
+                let directive = sandbox_directive(&path);
+                error!(path, "files: {path} is not there: {error}; does {directive} of the unit hide it?");
                 Self::Status(StatusCode::INTERNAL_SERVER_ERROR)
             }
             error => Self::broken(&root.display().to_string(), error),
@@ -93,9 +95,9 @@ fn sandbox_directive(path: &str) -> &'static str {
 }
 
 /// Who we are. systemd sets `USER` with `User=`.
-fn user() -> Cow<'static, str> {
+fn user() -> String {
     let uid = rustix::process::geteuid().as_raw();
-    std::env::var("USER").map_or_else(|_| format!("uid {uid}"), |name| format!("{name} (uid {uid})")).into()
+    std::env::var("USER").map_or_else(|_| format!("uid {uid}"), |name| format!("{name} (uid {uid})"))
 }
 
 #[cfg(test)]

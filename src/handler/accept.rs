@@ -18,14 +18,19 @@ impl Format {
     /// The form these request headers ask for. No `Accept`, or one that says nothing about any of the three, means
     /// plain text; so does `*/*`, which is what curl sends.
     pub fn asked(headers: &HeaderMap) -> Self {
-        let mut best = (Wish::default(), Self::Plain);
+        Self::named(headers).unwrap_or(Self::Plain)
+    }
+
+    /// The form these request headers name, if they name one of the three.
+    pub fn named(headers: &HeaderMap) -> Option<Self> {
+        let mut best = (Wish::default(), None);
         // In this order: when two are wanted alike, the earlier one stays.
         for (format, media) in
             [(Self::Html, "text/html"), (Self::Json, "application/json"), (Self::Plain, "text/plain")]
         {
             let wish = Wish::for_media(headers, media);
             if wish > best.0 && wish.is_named {
-                best = (wish, format);
+                best = (wish, Some(format));
             }
         }
         best.1

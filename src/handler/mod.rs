@@ -5,12 +5,19 @@ pub mod body;
 pub mod escape;
 pub mod files;
 pub mod pages;
+pub mod placeholder;
+pub mod unavailable;
+pub mod welcome;
+
+pub(crate) mod redirect;
+mod show;
+mod text;
 
 use std::future::Future;
 use std::pin::Pin;
 
 use hyper::body::Incoming;
-use hyper::{Request, Response};
+use hyper::{HeaderMap, Method, Request, Response, Uri};
 
 use crate::schema;
 use crate::server::Exchange;
@@ -18,7 +25,7 @@ use crate::server::Exchange;
 pub use body::Body;
 
 /// Every verb a route can have. Adding one is a new file and a line here.
-pub const VERBS: &[&Verb] = &[&files::VERB];
+pub const VERBS: &[&Verb] = &[&files::VERB, &text::VERB, &redirect::VERB, &show::VERB];
 
 /// A verb: what it declares about itself, and how a route of it becomes a handler.
 pub struct Verb {
@@ -44,6 +51,23 @@ pub trait Handler: Send + Sync + 'static {
     /// Answers one request. It runs on the serving thread: whatever may block goes to the blocking pool, in
     /// [`Answer::Later`].
     fn answer(&self, request: Request<Incoming>, context: &RequestContext<'_>) -> Answer;
+}
+
+/// What a request says before its body.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'r> {
+    /// The method.
+    pub method: &'r Method,
+    /// The target.
+    pub uri: &'r Uri,
+    /// The headers.
+    pub headers: &'r HeaderMap,
+}
+
+impl<'r, B> From<&'r Request<B>> for Head<'r> {
+    fn from(request: &'r Request<B>) -> Self {
+        Self { method: request.method(), uri: request.uri(), headers: request.headers() }
+    }
 }
 
 /// An answer now, or one to come. The ready case costs no allocation.

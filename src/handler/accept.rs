@@ -82,7 +82,8 @@ fn specificity(range: &str, media: &str) -> u8 {
     }
 }
 
-fn thousandths(quality: &str) -> u16 {
+/// A weight (RFC 9110 section 12.4.2) in thousandths; what cannot be read weighs nothing.
+pub(super) fn thousandths(quality: &str) -> u16 {
     let quality: f32 = quality.parse().unwrap_or(0.0);
     (quality.clamp(0.0, 1.0) * 1000.0) as u16
 }

@@ -3,6 +3,7 @@
 pub mod accept;
 pub mod body;
 pub mod escape;
+pub mod files;
 pub mod pages;
 pub mod placeholder;
 pub mod unavailable;
@@ -24,7 +25,7 @@ use crate::server::Exchange;
 pub use body::Body;
 
 /// Every verb a route can have. Adding one is a new file and a line here.
-pub const VERBS: &[&Verb] = &[&text::VERB, &redirect::VERB, &show::VERB];
+pub const VERBS: &[&Verb] = &[&files::VERB, &text::VERB, &redirect::VERB, &show::VERB];
 
 /// A verb: what it declares about itself, and how a route of it becomes a handler.
 pub struct Verb {

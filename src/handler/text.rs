@@ -5,6 +5,7 @@ use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 
+use super::body::is_bodiless;
 use super::{Answer, Body, Handler, RequestContext, RouteShape, Verb};
 use crate::schema::{self, Fault, Key, Kind, Reader};
 
@@ -35,9 +36,7 @@ fn build(reader: &mut Reader<'_>, _: &RouteShape<'_>) -> Option<Box<dyn Handler>
         reader.fault(fault.help(format!("for example: {}", TYPE.line())));
         return None;
     };
-    let is_bodiless =
-        matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED);
-    if is_bodiless && !text.is_empty() {
+    if is_bodiless(status) && !text.is_empty() {
         let fault = Fault::new(
             &reader.place(&STATUS),
             format!("an answer with status {} has no text", status.as_u16()),

@@ -33,6 +33,10 @@ pub mod activation;
 pub mod lifecycle;
 pub mod server;
 
+pub use activation::{SocketError, Sockets};
+pub use lifecycle::{Exit, Sleep};
+pub use server::{Engine, Exchange, Serve, Settings};
+
 #[cfg(feature = "daemon")]
 pub mod cli;
 #[cfg(feature = "daemon")]

@@ -1,5 +1,9 @@
 //! The command line. Only this module prints.
 
+pub mod activate_exec;
+pub mod try_;
+
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -68,5 +72,5 @@ pub struct Check {
 pub struct ActivateExec {
     /// The program and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
-    pub program: Vec<String>,
+    pub program: Vec<OsString>,
 }

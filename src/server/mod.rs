@@ -1,8 +1,33 @@
 //! Connections: from an accepted stream to the last byte of the last answer.
+//!
+//! - [`engine`]: the public entry; sockets and a service in, an exit out;
+//! - [`connection`]: the life of one connection; [`http1`] and [`http2`] in the middle, [`linger`] at its end;
+//! - [`transport`], [`framing`]: the bytes, and where requests begin and end in them;
+//! - [`record`], [`link`], [`shared`]: what is known of one connection, and of all;
+//! - [`service`], [`exchange`], [`tower`]: the way of a request into somebody's service and back.
 
+mod buffer;
+mod clock;
+mod connection;
+pub mod engine;
 pub mod exchange;
+pub mod framing;
+mod http1;
+mod http2;
+mod linger;
+mod link;
+mod record;
+mod service;
+mod shared;
+mod tower;
+mod transport;
 
-pub use exchange::{Exchange, Peer, Serve};
+pub use crate::activation::Peer;
+pub use engine::{Control, Engine};
+pub use exchange::{Exchange, Serve, Snapshot};
+pub use service::panic_message;
+pub use shared::{Settings, Timeouts};
+pub use tower::Tower;
 
 /// Anything that may have gone wrong in somebody else's service or body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

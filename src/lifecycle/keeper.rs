@@ -1,0 +1,337 @@
+//! The one task that owns the listeners, accepts, and alone decides to leave.
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::{self, MissedTickBehavior};
+
+use super::activity::{Activity, Hold};
+use super::doors::{Arrival, Doors};
+use super::phase::{Accepting, Event, Exit, Facts, Machine, Phase, Step};
+use super::signals::{Request, Signals};
+use super::status::{self, Status};
+use super::story::{Story, Tally, count};
+use super::word::Listen;
+use super::{Sleep, notify};
+use crate::activation::{Accepted, Sockets};
+
+/// How often the status is looked at while awake.
+const TICK: Duration = Duration::from_secs(1);
+
+/// What systemd is asked for beyond the drain: children get 5 s after their TERM, then logs are flushed.
+const STOP_MARGIN: Duration = Duration::from_secs(7);
+
+/// How long to wait for systemd to have read the last messages.
+const BARRIER_LIMIT: Duration = Duration::from_millis(300);
+
+/// Whoever owns the accepted connections. The keeper tells it what phase it is; it closes them accordingly.
+pub trait Connections: Send + Sync + 'static {
+    /// A connection that was accepted, with its hold until its first byte.
+    fn accepted(&self, accepted: Accepted, hold: Hold);
+    /// The phase has changed: idle connections are closed, stay open, or say goodbye (see [`Phase`]).
+    fn phase_changed(&self, phase: Phase);
+    /// Cut everything that still runs; what was cut, for the journal.
+    fn cut(&self) -> Vec<String>;
+    /// Connections open now, idle ones included. When it falls in Closing or Draining, [`Activity::nudge`] follows.
+    fn open(&self) -> usize;
+    /// The sleep settings in force.
+    fn sleep(&self) -> Sleep;
+    /// What they are doing, for people: `2 requests, 3 idle connections`; empty when there are none.
+    fn describe(&self) -> String;
+}
+
+/// What the program around the engine does at certain moments. Each runs on the serving thread, so it is brief.
+pub trait Hooks: Send + Sync + 'static {
+    /// SIGHUP: read the configuration again, and swap it whole or keep the old one.
+    fn reload(&self) {}
+    /// Before every attempt to fall asleep: flush what may be lost. A request can still call it back.
+    fn before_sleep(&self) {}
+    /// Something people should see in front of the status, such as a bad configuration.
+    fn problem(&self) -> Option<String> {
+        None
+    }
+}
+
+impl Hooks for () {}
+
+/// The keeper's belongings.
+pub struct Keeper<C> {
+    doors: Doors,
+    connections: Arc<C>,
+    activity: Arc<Activity>,
+    tally: Arc<Tally>,
+    hooks: Arc<dyn Hooks>,
+    machine: Machine,
+    signals: Signals,
+    status: Status,
+    story: Story,
+    listening: Listen,
+    stopped_by: Option<&'static str>,
+    has_warned_of_datagrams: bool,
+}
+
+/// What a keeper is made of.
+pub struct Parts<C> {
+    /// What to listen on.
+    pub sockets: Sockets,
+    /// Who owns the connections.
+    pub connections: Arc<C>,
+    /// What is held and what extends.
+    pub activity: Arc<Activity>,
+    /// What is counted for the story.
+    pub tally: Arc<Tally>,
+    /// The program around it.
+    pub hooks: Arc<dyn Hooks>,
+    /// Its signals, installed already.
+    pub signals: Signals,
+    /// When the process began.
+    pub started: Instant,
+}
+
+impl<C: Connections> Keeper<C> {
+    /// Registers the sockets; nothing is accepted yet.
+    ///
+    /// # Errors
+    /// When the runtime's poller refuses a socket.
+    pub fn new(parts: Parts<C>) -> io::Result<Self> {
+        let sleep = parts.connections.sleep();
+        Ok(Self {
+            doors: Doors::open(parts.sockets)?,
+            connections: parts.connections,
+            activity: parts.activity,
+            tally: parts.tally,
+            hooks: parts.hooks,
+            machine: Machine::new(sleep),
+            signals: parts.signals,
+            status: Status::default(),
+            story: Story { started: parts.started, ready: Instant::now() },
+            listening: Listen::ToNothing,
+            stopped_by: None,
+            has_warned_of_datagrams: false,
+        })
+    }
+
+    /// Accepts until it is time to leave. When it returns everything accepted has been answered or, in a drain that
+    /// ran out of time, cut; systemd knows; the story is told.
+    pub async fn keep(mut self) -> Exit {
+        self.start();
+        let mut tick = time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut watchdog = notify::watchdog_period().map(time::interval);
+        loop {
+            if let Some(exit) = self.turn() {
+                return self.leave(exit);
+            }
+            let facts = self.facts();
+            let (listen, deadline) = self.machine.watch(&facts);
+            if std::mem::replace(&mut self.listening, listen) != listen {
+                self.activity.listen(listen);
+                continue; // look again: a change before this told nobody
+            }
+            let is_accepting = self.is_accepting();
+            tokio::select! {
+                biased;
+                request = self.signals.next() => self.obey(request),
+                arrival = poll_fn(|cx| self.doors.poll_arrival(cx)), if is_accepting => self.admit(arrival),
+                () = self.activity.changed() => {}
+                () = sleep_until(deadline) => {}
+                _ = tick.tick() => self.tell_status(),
+                () = next_tick(&mut watchdog) => notify::watchdog(),
+            }
+        }
+    }
+
+    /// Ready is said once the listeners are polled and what waited is admitted, so that the story knows its cause.
+    fn start(&mut self) {
+        let woken_by = match self.doors.sweep() {
+            Ok(Some(arrival)) => {
+                let by = describe(&arrival);
+                self.admit(arrival);
+                Some(by)
+            }
+            _ => None,
+        };
+        let facts = self.facts();
+        self.machine.step(Event::Ready, &facts);
+        self.connections.phase_changed(self.machine.phase());
+        let line = self.status_line(&self.facts());
+        notify::ready(&line);
+        self.story.tell_wake(woken_by.as_deref());
+    }
+
+    /// Steps until there is nothing more to do at once; how it ended, if it did.
+    fn turn(&mut self) -> Option<Exit> {
+        self.machine.set_sleep(self.connections.sleep());
+        loop {
+            let facts = self.facts();
+            match self.machine.step(Event::Look, &facts) {
+                Step::CloseIdle | Step::Reopen => self.connections.phase_changed(self.machine.phase()),
+                Step::Sweep => self.sweep(),
+                Step::Drain => self.begin_drain(),
+                Step::StopAccepting => self.stop_accepting(),
+                Step::Cut => self.cut(),
+                Step::Stay => match self.machine.phase() {
+                    Phase::Gone(exit) => return Some(exit),
+                    _ => return None,
+                },
+            }
+        }
+    }
+
+    /// The last look: what is found is admitted and means Serving; otherwise the exchange to committed decides.
+    fn sweep(&mut self) {
+        self.hooks.before_sleep();
+        let event = match self.doors.sweep() {
+            Ok(Some(arrival)) => {
+                self.admit(arrival);
+                Event::Found
+            }
+            // What cannot be accepted for want of descriptors waits in the kernel, and starts the next process.
+            Ok(None) | Err(_) if self.activity.try_commit() => Event::Committed,
+            Ok(None) | Err(_) => Event::Found,
+        };
+        let facts = self.facts();
+        self.machine.step(event, &facts);
+        self.connections.phase_changed(self.machine.phase());
+    }
+
+    fn admit(&mut self, arrival: Arrival) {
+        let Some(hold) = self.activity.hold() else {
+            debug_assert!(false, "only the keeper commits, and it accepts nothing afterwards");
+            return;
+        };
+        match arrival {
+            Arrival::Connection(accepted) => {
+                count(&self.tally.accepted);
+                self.connections.accepted(accepted, hold);
+            }
+            Arrival::Datagram { socket } => {
+                count(&self.tally.datagrams);
+                if !std::mem::replace(&mut self.has_warned_of_datagrams, true) {
+                    tracing::warn!(
+                        socket,
+                        "a datagram on socket {socket:?} was read and dropped: no route handles datagrams; \
+                         remove ListenDatagram= from the .socket unit (further ones are only counted)"
+                    );
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, request: Request) {
+        match request {
+            Request::Reload => self.reload(),
+            Request::Stop(signal) => {
+                self.stopped_by = Some(signal);
+                let facts = self.facts();
+                match self.machine.step(Event::Signal, &facts) {
+                    Step::Drain => self.begin_drain(),
+                    Step::Cut => self.cut(),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn reload(&mut self) {
+        let Some(_hold) = self.activity.hold() else { return };
+        notify::reloading();
+        self.hooks.reload();
+        let line = self.status_line(&self.facts());
+        notify::ready(&line);
+    }
+
+    fn begin_drain(&mut self) {
+        self.activity.begin_drain();
+        let line = self.status_line(&self.facts());
+        notify::stopping(&line);
+        notify::extend_timeout(self.machine.sleep().drain + STOP_MARGIN);
+        self.connections.phase_changed(self.machine.phase());
+    }
+
+    /// From here on what comes waits in the kernel for the next process; nobody comes after a listener of our own,
+    /// so that one is emptied first.
+    fn stop_accepting(&mut self) {
+        while self.doors.any_bound() {
+            match self.doors.sweep() {
+                Ok(Some(arrival)) => self.admit(arrival),
+                _ => self.doors.close_bound(),
+            }
+        }
+        self.connections.phase_changed(self.machine.phase());
+    }
+
+    fn cut(&self) {
+        for what in self.connections.cut() {
+            tracing::warn!(cut = %what, "cut at the end of the drain: {what}");
+        }
+    }
+
+    /// Says goodbye: to systemd, and to the journal.
+    fn leave(&mut self, exit: Exit) -> Exit {
+        let facts = self.facts();
+        let quiet = facts.now - facts.extended.unwrap_or(facts.ready);
+        let why = match (exit, self.stopped_by) {
+            (Exit::Asleep, _) => format!("quiet for {:.1} s", quiet.as_secs_f64()),
+            (_, signal) => signal.unwrap_or("signal").to_owned(),
+        };
+        if exit == Exit::Asleep {
+            notify::stopping("asleep");
+        }
+        self.story.tell_end(exit, quiet, &self.tally, &why);
+        notify::barrier(BARRIER_LIMIT);
+        exit
+    }
+
+    fn is_accepting(&self) -> bool {
+        !matches!(self.machine.phase(), Phase::Draining { accepting: Accepting::No, .. } | Phase::Gone(_))
+    }
+
+    fn tell_status(&mut self) {
+        let facts = self.facts();
+        let line = self.status_line(&facts);
+        self.status.tell(line);
+    }
+
+    fn status_line(&self, facts: &Facts) -> String {
+        let problem = self.hooks.problem();
+        status::line(&self.machine, facts, &self.connections.describe(), problem.as_deref())
+    }
+
+    fn facts(&self) -> Facts {
+        let counts = self.activity.counts();
+        Facts {
+            now: Instant::now(),
+            ready: self.story.ready,
+            holds: counts.all(),
+            older: counts.older,
+            connections: self.connections.open(),
+            extended: self.activity.extended(),
+        }
+    }
+}
+
+fn describe(arrival: &Arrival) -> String {
+    match arrival {
+        Arrival::Connection(accepted) => format!("{} on {}", accepted.peer, accepted.socket),
+        Arrival::Datagram { socket } => format!("a datagram on {socket}"),
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_tick(interval: &mut Option<time::Interval>) {
+    match interval {
+        Some(interval) => {
+            interval.tick().await;
+        }
+        None => std::future::pending().await,
+    }
+}

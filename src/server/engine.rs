@@ -1,0 +1,248 @@
+//! The public entry: sockets and a service in; served, asleep, an exit out.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use super::connection;
+use super::exchange::{Serve, Snapshot};
+use super::link::Link;
+use super::shared::{Settings, Shared, Stage};
+use super::tower::Tower;
+use super::transport::Socket;
+use crate::activation::{Accepted, Sockets};
+use crate::lifecycle::keeper::{Hooks, Parts};
+use crate::lifecycle::signals::Signals;
+use crate::lifecycle::{Connections, Exit, Hold, Keeper, Phase, Sleep};
+
+/// Puts a service to sleep when nobody asks, and loses no request on the way.
+///
+/// ```no_run
+/// use dormouse::{Engine, Sockets};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let sockets = Sockets::inherited()?.or_bind("127.0.0.1:3000")?;
+/// # let app = axum::Router::<()>::new();
+/// let exit = Engine::new(sockets).serve_tower(app)?; // any tower service
+/// # let _ = exit;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Engine {
+    sockets: Sockets,
+    settings: Settings,
+    started: Instant,
+    sleeps_unasked: bool,
+}
+
+/// The running engine, for the program around it.
+#[derive(Clone, Debug)]
+pub struct Control {
+    shared: Arc<Shared>,
+    sleeps: bool,
+}
+
+/// A service with what the program around it does at certain moments.
+pub struct Program<S> {
+    /// What answers requests.
+    pub service: S,
+    /// Reload, flush, problems.
+    pub hooks: Arc<dyn Hooks>,
+}
+
+impl Engine {
+    /// An engine on these sockets, with default [`Settings`].
+    pub fn new(sockets: Sockets) -> Self {
+        Self { sockets, settings: Settings::default(), started: Instant::now(), sleeps_unasked: false }
+    }
+
+    /// Uses these settings.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Sleeps after this much quiet. Default 30 s.
+    #[must_use]
+    pub fn sleep_after(mut self, after: Duration) -> Self {
+        self.settings.sleep.after = Some(after);
+        self
+    }
+
+    /// Sleeps even if no socket was inherited, so that nobody will start it again. By default it then never sleeps.
+    #[must_use]
+    pub fn sleep_unasked(mut self) -> Self {
+        self.sleeps_unasked = true;
+        self
+    }
+
+    /// When the process began, for the story of its wake. Default: when the engine was made.
+    #[must_use]
+    pub fn started(mut self, started: Instant) -> Self {
+        self.started = started;
+        self
+    }
+
+    /// Serves a tower service until it is time to leave.
+    ///
+    /// # Errors
+    /// When the runtime, its poller or the signal handlers cannot be set up.
+    pub fn serve_tower<S>(self, service: S) -> io::Result<Exit>
+    where
+        Tower<S>: Serve,
+    {
+        self.serve(Tower(service))
+    }
+
+    /// Serves until it is time to leave.
+    ///
+    /// # Errors
+    /// When the runtime, its poller or the signal handlers cannot be set up.
+    pub fn serve<S: Serve>(self, service: S) -> io::Result<Exit> {
+        self.run(async |_| Ok(Program { service, hooks: Arc::new(()) }))
+    }
+
+    /// Serves what `build` makes once the runtime runs and signals are heard, until it is time to leave.
+    ///
+    /// # Errors
+    /// Those of `build`, and when the runtime, its poller or the signal handlers cannot be set up.
+    pub fn run<S: Serve, E: From<io::Error>>(
+        self,
+        build: impl AsyncFnOnce(&Control) -> Result<Program<S>, E>,
+    ) -> Result<Exit, E> {
+        raise_file_limit();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let exit = runtime.block_on(self.run_here(build));
+        // What still runs was told or cut; a blocking call that hangs must not keep the process.
+        runtime.shutdown_background();
+        exit
+    }
+
+    async fn run_here<S: Serve, E: From<io::Error>>(
+        self,
+        build: impl AsyncFnOnce(&Control) -> Result<Program<S>, E>,
+    ) -> Result<Exit, E> {
+        let signals = Signals::install()?;
+        let sleeps = self.sleeps_unasked || self.sockets.any_inherited();
+        let control = Control { shared: Shared::new(Settings::default()), sleeps };
+        control.set_settings(self.settings);
+        let Program { service, hooks } = build(&control).await?;
+        if !sleeps {
+            tracing::info!(
+                "never sleeps: no socket was inherited, so nobody would wake it (see --sleep-after)"
+            );
+        }
+        let keeper = Keeper::new(Parts {
+            sockets: self.sockets,
+            connections: Arc::new(Served { shared: control.shared.clone(), service: Arc::new(service) }),
+            activity: control.shared.activity.clone(),
+            tally: control.shared.tally.clone(),
+            hooks,
+            signals,
+            started: self.started,
+        })?;
+        Ok(keeper.keep().await)
+    }
+}
+
+impl Control {
+    /// Replaces the settings; the quiet under way is measured by the new ones.
+    pub fn set_settings(&self, mut settings: Settings) {
+        if !self.sleeps {
+            settings.sleep.after = None;
+        }
+        self.shared.set_settings(settings);
+    }
+
+    /// Notes how many times the service was woken since boot, this one included.
+    pub fn set_wakes(&self, wakes: u64) {
+        self.shared.wakes.store(wakes, Relaxed);
+    }
+
+    /// The state of the engine now.
+    pub fn snapshot(&self) -> Snapshot {
+        self.shared.snapshot()
+    }
+}
+
+/// The connections of the engine, as the keeper knows them.
+struct Served<S> {
+    shared: Arc<Shared>,
+    service: Arc<S>,
+}
+
+impl<S: Serve> Connections for Served<S> {
+    fn accepted(&self, accepted: Accepted, hold: Hold) {
+        let Accepted { fd, peer, socket } = accepted;
+        let transport = match Socket::new(fd) {
+            Ok(transport) => transport,
+            Err(error) => {
+                tracing::error!(%error, %peer, "cannot watch a connection, closed");
+                return;
+            }
+        };
+        let record = self.shared.roll.enter(peer, socket, self.shared.activity.since_origin());
+        let link = Link::new(transport, record, self.shared.clone());
+        tokio::spawn(connection::serve(link, self.service.clone(), hold));
+    }
+
+    fn phase_changed(&self, phase: Phase) {
+        self.shared.set_phase(phase);
+        let stage = match phase {
+            Phase::Starting | Phase::Serving => Stage::Open,
+            Phase::Closing { .. } | Phase::Committed => Stage::CloseIdle,
+            Phase::Draining { .. } => Stage::Drain,
+            Phase::Gone(_) => Stage::Cut,
+        };
+        if stage != self.shared.stage() {
+            self.shared.enter_stage(stage);
+        }
+    }
+
+    fn cut(&self) -> Vec<String> {
+        let mut cut = Vec::new();
+        self.shared.roll.each(|record| {
+            if record.in_flight.load(Relaxed) > 0 {
+                cut.push(format!("a request of {} on {}", record.peer, record.socket));
+            }
+        });
+        self.shared.enter_stage(Stage::Cut);
+        cut
+    }
+
+    fn open(&self) -> usize {
+        self.shared.roll.open()
+    }
+
+    fn describe(&self) -> String {
+        let census = self.shared.roll.census();
+        let parts = [
+            (self.shared.in_flight.load(Relaxed), "request", "requests"),
+            (census.new, "connection with no request yet", "connections with no request yet"),
+            (census.tunnels, "upgraded connection", "upgraded connections"),
+            (census.lingering, "closing connection", "closing connections"),
+            (census.idle, "idle connection", "idle connections"),
+        ];
+        let parts = parts.iter().filter(|(count, ..)| *count > 0);
+        let parts =
+            parts.map(|(count, one, many)| format!("{count} {}", if *count == 1 { one } else { many }));
+        parts.collect::<Vec<_>>().join(", ")
+    }
+
+    fn sleep(&self) -> Sleep {
+        self.shared.settings().sleep.clone()
+    }
+}
+
+/// A descriptor a connection: the hard limit is what the administrator allows (LimitNOFILE=).
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        limit.current = limit.maximum;
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            tracing::debug!(%error, "cannot raise the open-files limit");
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Which HTTP/2 streams are open, followed on the frame headers of both directions (RFC 9113 section 4.1).
+//!
+//! hyper keeps its streams to itself; the frames tell the same, exactly: a stream is open from the first byte of its
+//! HEADERS until END_STREAM or RST_STREAM of our side has gone out, or RST_STREAM has come in. PING and SETTINGS are no
+//! activity. Payloads are skipped, never kept.
+
+/// Frame types and flags of RFC 9113 section 6.
+mod wire {
+    pub const DATA: u8 = 0;
+    pub const HEADERS: u8 = 1;
+    pub const RST_STREAM: u8 = 3;
+    pub const GOAWAY: u8 = 7;
+    pub const END_STREAM: u8 = 1;
+    pub const HEADER_LEN: usize = 9;
+    pub const PREFACE_LEN: usize = 24;
+}
+
+/// The streams of one connection.
+#[derive(Debug)]
+pub struct Streams {
+    open: Vec<Stream>,
+    /// Highest stream the client has opened.
+    last: u32,
+    /// Streams above this are not served: our GOAWAY said so.
+    limit: u32,
+    received: Cutter,
+    sent: Cutter,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Stream {
+    id: u32,
+    is_request_whole: bool,
+}
+
+/// Cuts one direction into frames, keeping nine bytes at most.
+#[derive(Debug, Default)]
+struct Cutter {
+    header: [u8; wire::HEADER_LEN],
+    have: usize,
+    /// Payload still to be skipped.
+    skip: usize,
+    /// The first bytes of a GOAWAY's payload, which are looked into.
+    peek: Option<([u8; 4], usize)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Seen {
+    Frame { kind: u8, flags: u8, stream: u32 },
+    LastStream(u32),
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        // The client's preface precedes its frames (RFC 9113 section 3.4).
+        let received = Cutter { skip: wire::PREFACE_LEN, ..Cutter::default() };
+        Self { open: Vec::new(), last: 0, limit: u32::MAX, received, sent: Cutter::default() }
+    }
+}
+
+impl Streams {
+    /// Follows bytes that came in.
+    pub fn received(&mut self, bytes: &[u8]) {
+        let (open, last, limit) = (&mut self.open, &mut self.last, self.limit);
+        self.received.cut(bytes, |seen| {
+            let Seen::Frame { kind, flags, stream } = seen else { return };
+            match kind {
+                wire::HEADERS if stream > *last => {
+                    *last = stream;
+                    if stream <= limit {
+                        open.push(Stream { id: stream, is_request_whole: flags & wire::END_STREAM != 0 });
+                    }
+                }
+                wire::DATA | wire::HEADERS if flags & wire::END_STREAM != 0 => {
+                    open.iter_mut()
+                        .filter(|open| open.id == stream)
+                        .for_each(|open| open.is_request_whole = true);
+                }
+                wire::RST_STREAM => open.retain(|open| open.id != stream),
+                _ => {}
+            }
+        });
+    }
+
+    /// Follows bytes that went out.
+    pub fn sent(&mut self, bytes: &[u8]) {
+        let (open, limit) = (&mut self.open, &mut self.limit);
+        self.sent.cut(bytes, |seen| match seen {
+            Seen::Frame { kind: wire::RST_STREAM, stream, .. } => open.retain(|open| open.id != stream),
+            Seen::Frame { kind: wire::DATA | wire::HEADERS, flags, stream }
+                if flags & wire::END_STREAM != 0 =>
+            {
+                open.retain(|open| open.id != stream);
+            }
+            Seen::Frame { .. } => {}
+            Seen::LastStream(last) => {
+                *limit = last;
+                open.retain(|open| open.id <= last);
+            }
+        });
+    }
+
+    /// Streams that are open now.
+    pub fn open(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether a request is still on its way in.
+    pub fn any_request_incomplete(&self) -> bool {
+        self.open.iter().any(|stream| !stream.is_request_whole)
+    }
+}
+
+impl Cutter {
+    fn cut(&mut self, mut bytes: &[u8], mut see: impl FnMut(Seen)) {
+        while !bytes.is_empty() {
+            if let Some((word, have)) = &mut self.peek {
+                word[*have] = bytes[0];
+                *have += 1;
+                (self.skip, bytes) = (self.skip - 1, &bytes[1..]);
+                if *have == word.len() {
+                    see(Seen::LastStream(u32::from_be_bytes(*word) & 0x7fff_ffff));
+                    self.peek = None;
+                }
+            } else if self.skip > 0 {
+                let some = self.skip.min(bytes.len());
+                (self.skip, bytes) = (self.skip - some, &bytes[some..]);
+            } else {
+                let some = (wire::HEADER_LEN - self.have).min(bytes.len());
+                self.header[self.have..self.have + some].copy_from_slice(&bytes[..some]);
+                (self.have, bytes) = (self.have + some, &bytes[some..]);
+                if self.have == wire::HEADER_LEN {
+                    self.begin_frame(&mut see);
+                }
+            }
+        }
+    }
+
+    fn begin_frame(&mut self, see: &mut impl FnMut(Seen)) {
+        let [a, b, c, kind, flags, s0, s1, s2, s3] = self.header;
+        self.have = 0;
+        self.skip = u32::from_be_bytes([0, a, b, c]) as usize;
+        if kind == wire::GOAWAY && self.skip >= 4 {
+            self.peek = Some(([0; 4], 0));
+        }
+        see(Seen::Frame { kind, flags, stream: u32::from_be_bytes([s0, s1, s2, s3]) & 0x7fff_ffff });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let mut frame = u32::try_from(payload.len()).expect("small").to_be_bytes()[1..].to_vec();
+        frame.extend([kind, flags]);
+        frame.extend(stream.to_be_bytes());
+        frame.extend(payload);
+        frame
+    }
+
+    fn preface() -> Vec<u8> {
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec()
+    }
+
+    #[test]
+    fn follows_streams_byte_by_byte() {
+        let mut streams = Streams::default();
+        let mut wire = preface();
+        wire.extend(frame(4, 0, 0, &[0; 6])); // SETTINGS
+        wire.extend(frame(6, 0, 0, &[0; 8])); // PING
+        wire.extend(frame(1, 5, 1, b"head"));
+        wire.extend(frame(1, 4, 3, b"head"));
+        wire.chunks(1).for_each(|byte| streams.received(byte));
+        assert_eq!((streams.open(), streams.any_request_incomplete()), (2, true));
+        streams.received(&frame(0, 1, 3, b"body"));
+        assert!(!streams.any_request_incomplete());
+        streams.received(&frame(1, 5, 3, b"late trailers open nothing"));
+        assert_eq!(streams.open(), 2);
+        streams.sent(&frame(1, 4, 1, b"head"));
+        streams.sent(&frame(0, 1, 1, b"body"));
+        assert_eq!(streams.open(), 1);
+        streams.received(&frame(3, 0, 3, &[0; 4]));
+        assert_eq!(streams.open(), 0);
+    }
+
+    #[test]
+    fn streams_above_our_goaway_are_not_served() {
+        let mut streams = Streams::default();
+        streams.received(&preface());
+        streams.received(&frame(1, 5, 1, b""));
+        streams.received(&frame(1, 5, 3, b""));
+        streams.sent(&frame(7, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0]));
+        assert_eq!(streams.open(), 1);
+        streams.received(&frame(1, 5, 5, b""));
+        assert_eq!(streams.open(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let mut streams = Streams::default();
+            streams.received(&bytes);
+            streams.sent(&bytes);
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! HTTP/1 on a transport: the bytes as hyper is to see them, one request at a time.
+//!
+//! hyper reads heads only whole and only when the answer before has been handed to the kernel; what a client sends
+//! ahead waits here. So the moment a connection becomes idle is known exactly, and that is where its hold ends.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use hyper::rt::{Read, ReadBufCursor, Write};
+
+use crate::lifecycle::Hold;
+use crate::server::buffer;
+use crate::server::framing::Refusal;
+use crate::server::framing::body::Follower;
+use crate::server::framing::head::{Head, Scanner};
+use crate::server::link::Link;
+use crate::server::record::State;
+use crate::server::transport::Transport;
+
+/// Whose turn it is on the wire.
+#[derive(Debug)]
+enum Turn {
+    /// The client's, with a head.
+    Head(Scanner),
+    /// The client's, with the rest of the request whose head hyper has.
+    Body(Follower),
+    /// Ours, with the answer.
+    Answer,
+    /// Nobody's: upgraded, bytes pass as they are.
+    Tunnel,
+}
+
+/// The transport as hyper sees it.
+pub struct Framed<T: Transport> {
+    link: Arc<Link<T>>,
+    /// From the first byte of a head until its answer is flushed.
+    hold: Option<Hold>,
+    turn: Turn,
+    /// Read from the kernel, not yet given to hyper.
+    held: BytesMut,
+    /// How much of `held` hyper may have now.
+    pass: usize,
+    /// hyper wanted to read while it was our turn.
+    is_parked: bool,
+}
+
+impl<T: Transport> Framed<T> {
+    /// A connection whose first bytes have come: `held`, under the hold it was accepted with.
+    pub fn new(link: Arc<Link<T>>, held: BytesMut, hold: Hold) -> Self {
+        let turn = Turn::Head(Scanner::default());
+        Self { link, hold: Some(hold), turn, held, pass: 0, is_parked: false }
+    }
+
+    /// Reads from the kernel to where hyper wants it, and keeps what is not hyper's yet.
+    fn poll_fill(&mut self, cx: &mut Context<'_>, cursor: &mut ReadBufCursor<'_>) -> Poll<io::Result<usize>> {
+        let len = ready!(self.link.transport.poll_read(cx, buffer::unfilled(cursor)))?;
+        let belongs = self.sort(buffer::just_read(cursor, len))?;
+        buffer::commit(cursor, belongs);
+        Poll::Ready(Ok(len))
+    }
+
+    /// How many of the bytes just read are hyper's now; the others are kept.
+    fn sort(&mut self, read: &[u8]) -> io::Result<usize> {
+        let belongs = match &mut self.turn {
+            Turn::Tunnel => read.len(),
+            Turn::Answer => 0,
+            Turn::Body(follower) => follower.advance(read).map_err(malformed)?,
+            Turn::Head(scanner) => match scanner.scan(read) {
+                Ok(Some(head)) => self.take_head(head, read).map_err(malformed)?,
+                Ok(None) => 0,
+                Err(refusal) => {
+                    self.refuse(refusal);
+                    0
+                }
+            },
+        };
+        self.end_of_body();
+        self.held.extend_from_slice(&read[belongs..]);
+        Ok(belongs)
+    }
+
+    /// A head is whole at the start of `read`: it and what follows of its body are hyper's.
+    fn take_head(&mut self, head: Head, read: &[u8]) -> Result<usize, Refusal> {
+        self.begin();
+        let record = &self.link.record;
+        record.set_state(State::Busy);
+        record.reading_since.store(0, Relaxed);
+        let mut follower = Follower::new(head.body);
+        let body = follower.advance(&read[head.len..])?;
+        self.turn = Turn::Body(follower);
+        Ok(head.len + body)
+    }
+
+    /// Looks at what is held, and lets hyper have what is its.
+    fn release(&mut self) -> io::Result<()> {
+        let held = std::mem::take(&mut self.held);
+        self.pass = match &mut self.turn {
+            Turn::Tunnel => held.len(),
+            Turn::Answer => 0,
+            Turn::Body(follower) => follower.advance(&held).map_err(malformed)?,
+            Turn::Head(scanner) => match scanner.scan(&held) {
+                Ok(Some(head)) => self.take_head(head, &held).map_err(malformed)?,
+                Ok(None) => 0,
+                Err(refusal) => {
+                    self.refuse(refusal);
+                    0
+                }
+            },
+        };
+        self.end_of_body();
+        self.held = held;
+        Ok(())
+    }
+
+    fn end_of_body(&mut self) {
+        if matches!(&self.turn, Turn::Body(follower) if follower.is_done()) {
+            self.turn = Turn::Answer;
+        }
+    }
+
+    /// The first bytes of a head: from here on the connection must not be left.
+    fn begin(&mut self) {
+        if self.hold.is_none() {
+            // Refused only once the process has committed, which it does not while this connection is open.
+            self.hold = self.link.shared.activity.hold();
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        self.begin();
+        self.link.refuse(refusal);
+    }
+
+    /// The rest of a head that came in pieces; `false` at the peer's end.
+    fn poll_more_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let len = ready!(self.link.poll_read_more(cx, &mut self.held))?;
+        Poll::Ready(Ok(len > 0))
+    }
+
+    /// Notes since when the client is waited for.
+    fn wait_for_client(&mut self) {
+        let record = &self.link.record;
+        match &self.turn {
+            Turn::Head(scanner) if scanner.is_begun() => {
+                if record.state() != State::Head {
+                    record.set_state(State::Head);
+                    record.reading_since.store(self.link.shared.activity.since_origin(), Relaxed);
+                }
+            }
+            Turn::Body(_) => {
+                if record.reading_since.load(Relaxed) == 0 {
+                    record.reading_since.store(self.link.shared.activity.since_origin(), Relaxed);
+                }
+            }
+            _ => {} // New or Idle: noted when it became that
+        }
+    }
+
+    /// The answer has been handed to the kernel whole.
+    fn answered(&mut self, cx: &mut Context<'_>) {
+        let Link { record, shared, .. } = &*self.link;
+        match self.turn {
+            _ if record.state() == State::Tunnel => self.turn = Turn::Tunnel,
+            Turn::Answer => {
+                self.turn = Turn::Head(Scanner::default());
+                if record.counts.swap(false, AcqRel) {
+                    shared.activity.extend();
+                }
+                record.reading_since.store(shared.activity.since_origin(), Relaxed);
+                record.set_state(State::Idle);
+                if self.held.is_empty() {
+                    self.held = BytesMut::new();
+                    self.hold = None;
+                }
+            }
+            // The request's body is still coming: hyper reads it out, or closes.
+            Turn::Body(_) | Turn::Head(_) | Turn::Tunnel => return,
+        }
+        record.is_answered.store(false, Relaxed);
+        if std::mem::take(&mut self.is_parked) {
+            cx.waker().wake_by_ref();
+        }
+    }
+}
+
+impl<T: Transport> Read for Framed<T> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut cursor: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            if this.link.is_refused() {
+                return Poll::Ready(Ok(())); // hyper sees the end; the refusal is written once it has let go
+            }
+            if this.link.body_timed_out() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            if this.pass == 0 && !this.held.is_empty() {
+                this.release()?;
+            }
+            if this.pass > 0 {
+                let some = this.pass.min(cursor.remaining());
+                cursor.put_slice(&this.held[..some]);
+                this.held.advance(some);
+                this.pass -= some;
+                return Poll::Ready(Ok(()));
+            }
+            let polled = match &this.turn {
+                Turn::Answer => {
+                    this.is_parked = true;
+                    return Poll::Pending;
+                }
+                Turn::Head(_) if !this.held.is_empty() => this.poll_more_head(cx),
+                _ => {
+                    let before = cursor.remaining();
+                    let filled = this.poll_fill(cx, &mut cursor).map_ok(|len| len > 0);
+                    if cursor.remaining() < before {
+                        this.link.record.reading_since.store(0, Relaxed);
+                        return Poll::Ready(Ok(()));
+                    }
+                    filled
+                }
+            };
+            match polled {
+                Poll::Ready(Ok(true)) => this.begin(),
+                Poll::Ready(Ok(false)) => return Poll::Ready(Ok(())),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    this.wait_for_client();
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+}
+
+impl<T: Transport> Write for Framed<T> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        self.link.poll_write(cx, &[IoSlice::new(from)])
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.link.poll_write(cx, from)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // hyper flushes its transport only when its own buffer is empty: what was answered is with the kernel.
+        let this = self.get_mut();
+        if this.link.record.is_answered.load(Relaxed) {
+            this.answered(cx);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.link.is_refused() {
+            return Poll::Ready(Ok(())); // the refusal is still to be written
+        }
+        Poll::Ready(self.link.transport.half_close())
+    }
+}
+
+impl<T: Transport> Drop for Framed<T> {
+    fn drop(&mut self) {
+        // Note the time before the hold ends: nobody may see the count at zero with the old time.
+        if self.link.record.counts.swap(false, AcqRel) {
+            self.link.shared.activity.extend();
+        }
+    }
+}
+
+fn malformed(refusal: Refusal) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, refusal.reason())
+}

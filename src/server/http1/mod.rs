@@ -1,0 +1,136 @@
+//! HTTP/1.0 and 1.1: hyper on a framed transport, and what it has to be told from outside.
+
+mod framed;
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+
+use super::clock::Clock;
+use super::connection::Ended;
+use super::exchange::Serve;
+use super::framing::Refusal;
+use super::link::{Leave, Link, Overdue};
+use super::record::State;
+use super::service::{Counted, Protocol};
+use super::shared::Stage;
+use super::transport::{PeerEnd, Transport};
+use crate::lifecycle::Hold;
+
+/// [`Ended`], before its hold has begun.
+enum End {
+    Answered,
+    Refused(Refusal),
+    Quiet,
+    Over,
+}
+
+/// Serves requests until the connection ends; `held` are its first bytes, read already.
+pub async fn serve<T: Transport, S: Serve>(
+    link: &Arc<Link<T>>,
+    held: BytesMut,
+    hold: Hold,
+    service: Arc<S>,
+) -> Ended {
+    let activity = hold.activity().clone();
+    let io = framed::Framed::new(link.clone(), held, hold);
+    let connection = hyper::server::conn::http1::Builder::new()
+        .half_close(true)
+        .header_read_timeout(None)
+        .serve_connection(io, Counted::new(service, link, Protocol::Http1))
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    let mut clock = Clock::default();
+    let end = poll_fn(|cx| {
+        link.record.waker.register(cx.waker());
+        loop {
+            if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+                return Poll::Ready(finished(link, &result));
+            }
+            match poll_outside(link, &mut clock, cx) {
+                Poll::Ready(Some(end)) => return Poll::Ready(end),
+                Poll::Ready(None) => {} // hyper is to look again
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    })
+    .await;
+    // The next hold begins before that of hyper's transport, dropped on return, ends.
+    match end {
+        End::Answered => Ended::Answered(activity.hold()),
+        End::Refused(refusal) => Ended::Refused(refusal, activity.hold()),
+        End::Quiet => Ended::Quiet,
+        End::Over => Ended::Over,
+    }
+}
+
+fn finished<T: Transport>(link: &Link<T>, result: &hyper::Result<()>) -> End {
+    if let Some(refusal) = link.refusal() {
+        return End::Refused(refusal);
+    }
+    match result {
+        _ if link.record.state() == State::Tunnel => End::Over,
+        Ok(()) => End::Answered,
+        // hyper has answered a head it could not parse by itself; the client is to read that.
+        Err(error) if error.is_parse() => End::Answered,
+        Err(error) => {
+            tracing::debug!(peer = %link.record.peer, %error, "connection broken");
+            End::Over
+        }
+    }
+}
+
+/// What comes from outside while hyper waits: the keeper's orders, limits, the client's end.
+fn poll_outside<T: Transport>(link: &Link<T>, clock: &mut Clock, cx: &mut Context<'_>) -> Poll<Option<End>> {
+    match link.shared.stage() {
+        Stage::Cut => return Poll::Ready(Some(End::Over)),
+        Stage::CloseIdle if link.record.state() == State::Idle => {
+            if link.leave_if_quiet() == Leave::HalfClosed {
+                return Poll::Ready(Some(End::Quiet));
+            }
+        }
+        _ => {}
+    }
+    match clock.poll_overdue(cx, link) {
+        Poll::Ready(overdue) => poll_overdue(link, overdue),
+        Poll::Pending => poll_gone(link, cx).map(Some),
+    }
+}
+
+fn poll_overdue<T: Transport>(link: &Link<T>, overdue: Overdue) -> Poll<Option<End>> {
+    match overdue {
+        Overdue::Head => Poll::Ready(Some(End::Refused(Refusal::HeadTimeout))),
+        Overdue::Body => {
+            link.time_out_body();
+            Poll::Ready(None)
+        }
+        Overdue::Write => {
+            tracing::debug!(peer = %link.record.peer, "client takes nothing (timeouts.write), cut");
+            Poll::Ready(Some(End::Over))
+        }
+        Overdue::FirstByte | Overdue::KeepAlive => match link.leave_if_quiet() {
+            Leave::HalfClosed => Poll::Ready(Some(End::Quiet)),
+            Leave::Stay => Poll::Pending, // bytes came at the last moment: the poller is about to tell
+        },
+    }
+}
+
+/// hyper reads nothing while an answer is pending, so the client's end is watched for here. A reset ends everything;
+/// a FIN may be a half-close, so the service decides.
+fn poll_gone<T: Transport>(link: &Link<T>, cx: &mut Context<'_>) -> Poll<End> {
+    let record = &link.record;
+    let is_answering = record.state() == State::Busy && record.reading_since.load(Relaxed) == 0;
+    if !is_answering || record.is_gone() {
+        return Poll::Pending;
+    }
+    let end = ready!(link.transport.poll_peer_end(cx));
+    record.set_gone();
+    match end {
+        PeerEnd::Closed => Poll::Pending,
+        PeerEnd::Reset => Poll::Ready(End::Over),
+    }
+}

@@ -1,0 +1,122 @@
+//! HTTP/2 on a transport: the bytes as they are, followed on their way in both directions.
+//!
+//! The connection holds the process while a stream is open, that is until END_STREAM is with the kernel.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use hyper::rt::{Read, ReadBufCursor, Write};
+
+use crate::lifecycle::Hold;
+use crate::server::buffer;
+use crate::server::framing::frames::Streams;
+use crate::server::link::Link;
+use crate::server::record::State;
+use crate::server::transport::Transport;
+
+/// The transport as hyper sees it.
+pub struct Followed<T: Transport> {
+    link: Arc<Link<T>>,
+    hold: Option<Hold>,
+    streams: Streams,
+    /// Read while telling HTTP/1 from HTTP/2, not yet given to hyper.
+    held: BytesMut,
+}
+
+impl<T: Transport> Followed<T> {
+    /// A connection whose preface has come: `held`, under the hold it was accepted with.
+    pub fn new(link: Arc<Link<T>>, held: BytesMut, hold: Hold) -> Self {
+        Self { link, hold: Some(hold), streams: Streams::default(), held }
+    }
+
+    /// Streams have opened or closed: holds while one is open.
+    fn weigh(&mut self) {
+        let Link { record, shared, .. } = &*self.link;
+        // A request that counts has ended: noted now, while its stream or another still holds.
+        if record.counts.load(Relaxed) && record.counts.swap(false, AcqRel) {
+            shared.activity.extend();
+        }
+        if self.streams.open() > 0 {
+            if record.state() != State::Busy {
+                record.set_state(State::Busy);
+                self.hold = self.hold.take().or_else(|| shared.activity.hold());
+            }
+            let since =
+                if self.streams.any_request_incomplete() { shared.activity.since_origin() } else { 0 };
+            record.reading_since.store(since, Relaxed);
+        } else if record.state() != State::Idle {
+            record.reading_since.store(shared.activity.since_origin(), Relaxed);
+            record.set_state(State::Idle);
+            self.hold = None;
+        }
+    }
+}
+
+impl<T: Transport> Read for Followed<T> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut cursor: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.held.is_empty() {
+            let len = ready!(this.link.transport.poll_read(cx, buffer::unfilled(&mut cursor)))?;
+            this.streams.received(buffer::just_read(&mut cursor, len));
+            buffer::commit(&mut cursor, len);
+        } else {
+            let some = this.held.len().min(cursor.remaining());
+            this.streams.received(&this.held[..some]);
+            cursor.put_slice(&this.held[..some]);
+            this.held.advance(some);
+        }
+        this.weigh();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: Transport> Write for Followed<T> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(from)])
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = ready!(this.link.poll_write(cx, from))?;
+        let mut left = written;
+        for slice in from {
+            let some = left.min(slice.len());
+            this.streams.sent(&slice[..some]);
+            left -= some;
+        }
+        this.weigh();
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(())) // what was written is with the kernel
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.link.transport.half_close())
+    }
+}
+
+impl<T: Transport> Drop for Followed<T> {
+    fn drop(&mut self) {
+        if self.link.record.counts.swap(false, AcqRel) {
+            self.link.shared.activity.extend();
+        }
+    }
+}

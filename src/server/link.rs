@@ -1,0 +1,211 @@
+//! One connection as everything on it sees it: its transport, its record, and what all connections share.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+
+use super::buffer;
+use super::framing::Refusal;
+use super::record::{Record, State};
+use super::shared::{Shared, Stage};
+use super::transport::{Transport, Unread};
+
+/// How much is read at a time where hyper gives no buffer.
+const READ_AHEAD: usize = 4096;
+
+/// How long an HTTP/2 peer has to answer the PING between the two GOAWAYs.
+const GOAWAY_LIMIT: Duration = Duration::from_secs(5);
+
+/// The longest a silent connection may delay a drain: a restart waits for it.
+const SILENT_IN_DRAIN: Duration = Duration::from_secs(1);
+
+/// One connection. Dropped with the last of its users (hyper, its task, an upgraded stream), it closes the socket and
+/// leaves the roll.
+#[derive(Debug)]
+pub struct Link<T> {
+    /// The bytes.
+    pub transport: T,
+    /// The record.
+    pub record: Arc<Record>,
+    /// What all connections share.
+    pub shared: Arc<Shared>,
+    refusal: AtomicU8,
+    has_body_timed_out: AtomicBool,
+    /// When the first GOAWAY went out; 0: not yet. HTTP/2 only.
+    goodbye_since: AtomicU64,
+}
+
+/// Whether an idle connection can be left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// A request is there: serve it.
+    Stay,
+    /// Our side is closed.
+    HalfClosed,
+}
+
+/// Which limit a peer has run into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overdue {
+    /// It has said nothing.
+    FirstByte,
+    /// It has not finished its head.
+    Head,
+    /// It sends no more of its body.
+    Body,
+    /// It takes nothing of its answer.
+    Write,
+    /// It makes no further request.
+    KeepAlive,
+}
+
+impl<T: Transport> Link<T> {
+    /// A new connection, entered in the roll.
+    pub fn new(transport: T, record: Arc<Record>, shared: Arc<Shared>) -> Arc<Self> {
+        Arc::new(Self {
+            transport,
+            record,
+            shared,
+            refusal: AtomicU8::new(0),
+            has_body_timed_out: AtomicBool::new(false),
+            goodbye_since: AtomicU64::new(0),
+        })
+    }
+
+    /// Reads into a buffer of ours, and makes room for it.
+    pub fn poll_read_more(&self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
+        into.reserve(READ_AHEAD);
+        let len = ready!(self.transport.poll_read(cx, buffer::spare(into)))?;
+        buffer::extend(into, len);
+        Poll::Ready(Ok(len))
+    }
+
+    /// Writes, noting since when the peer takes nothing.
+    pub fn poll_write(&self, cx: &mut Context<'_>, from: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let written = self.transport.poll_write(cx, from);
+        let since = &self.record.writing_since;
+        match (&written, since.load(Relaxed)) {
+            (Poll::Pending, 0) => since.store(self.shared.activity.since_origin(), Relaxed),
+            (Poll::Pending, _) | (Poll::Ready(_), 0) => {}
+            (Poll::Ready(_), _) => since.store(0, Relaxed),
+        }
+        written
+    }
+
+    /// Looks what the kernel holds and, in the same breath, closes our side if it holds nothing.
+    pub fn leave_if_quiet(&self) -> Leave {
+        if self.transport.unread() == Unread::Bytes {
+            return Leave::Stay;
+        }
+        self.record.set_state(State::Lingering);
+        // An error means the peer is gone: as good as closed.
+        let _ = self.transport.half_close();
+        Leave::HalfClosed
+    }
+
+    /// Refuses the request under way: hyper is told the connection ends, the answer is written after it let go.
+    pub fn refuse(&self, refusal: Refusal) {
+        self.refusal.store(refusal as u8, Release);
+    }
+
+    /// Whether the request under way is refused.
+    pub fn is_refused(&self) -> bool {
+        self.refusal.load(Relaxed) != 0
+    }
+
+    /// Why the request under way is refused.
+    pub fn refusal(&self) -> Option<Refusal> {
+        Refusal::from_number(self.refusal.load(Relaxed))
+    }
+
+    /// The body stalled: its reader gets an error.
+    pub fn time_out_body(&self) {
+        self.has_body_timed_out.store(true, Release);
+    }
+
+    /// Whether the body stalled.
+    pub fn body_timed_out(&self) -> bool {
+        self.has_body_timed_out.load(Relaxed)
+    }
+
+    /// Notes that the first GOAWAY goes out.
+    pub fn say_goodbye(&self) {
+        self.goodbye_since.store(self.shared.activity.since_origin(), Relaxed);
+    }
+
+    /// Whether the first GOAWAY has gone out.
+    pub fn has_said_goodbye(&self) -> bool {
+        self.goodbye_since.load(Relaxed) != 0
+    }
+
+    /// An HTTP/2 client that opens no window takes nothing, though no write waits: all answers are ready for it.
+    pub fn note_untaken_answers(&self) {
+        let record = &self.record;
+        let is_all_ready = record.in_flight.load(Relaxed) == record.untaken.load(Relaxed);
+        let is_untaken = record.state() == State::Busy && is_all_ready;
+        match (is_untaken, record.writing_since.load(Relaxed)) {
+            (true, 0) => record.writing_since.store(self.shared.activity.since_origin(), Relaxed),
+            (true, _) | (false, 0) => {}
+            (false, _) => record.writing_since.store(0, Relaxed),
+        }
+    }
+
+    /// The next moment at which this connection runs into a limit, and which.
+    pub fn deadline(&self) -> Option<(Instant, Overdue)> {
+        let settings = self.shared.settings();
+        let (record, timeouts) = (&self.record, &settings.timeouts);
+        let (limit, overdue) = match record.state() {
+            State::New => (timeouts.first_byte, Overdue::FirstByte),
+            State::Head => (timeouts.head, Overdue::Head),
+            State::Busy => (timeouts.body, Overdue::Body),
+            State::Idle if self.has_said_goodbye() => (None, Overdue::KeepAlive),
+            State::Idle => (timeouts.keep_alive, Overdue::KeepAlive),
+            State::Lingering | State::Tunnel => (None, Overdue::Body),
+        };
+        let reading = self.after(record.reading_since.load(Relaxed), limit).map(|at| (at, overdue));
+        let writing = self.after(record.writing_since.load(Relaxed), timeouts.write);
+        let writing = writing.map(|at| (at, Overdue::Write));
+        [self.goodbye_deadline(), self.drain_deadline(), reading, writing]
+            .into_iter()
+            .flatten()
+            .min_by_key(|(at, _)| *at)
+    }
+
+    fn goodbye_deadline(&self) -> Option<(Instant, Overdue)> {
+        let at = self.after(self.goodbye_since.load(Relaxed), Some(GOAWAY_LIMIT))?;
+        (self.record.state() == State::Idle).then_some((at, Overdue::KeepAlive))
+    }
+
+    /// In a drain idle connections have the grace, silent ones a second.
+    fn drain_deadline(&self) -> Option<(Instant, Overdue)> {
+        if self.shared.stage() != Stage::Drain || self.has_said_goodbye() {
+            return None;
+        }
+        let grace = self.shared.settings().sleep.grace;
+        let since = self.shared.stage_since().max(self.record.reading_since.load(Relaxed));
+        match self.record.state() {
+            State::Idle => Some((self.after(since, Some(grace))?, Overdue::KeepAlive)),
+            State::New => Some((self.after(since, Some(grace.max(SILENT_IN_DRAIN)))?, Overdue::KeepAlive)),
+            _ => None,
+        }
+    }
+
+    fn after(&self, since: u64, limit: Option<Duration>) -> Option<Instant> {
+        let limit = limit?;
+        if since == 0 { None } else { self.shared.activity.instant(since).checked_add(limit) }
+    }
+}
+
+impl<T> Drop for Link<T> {
+    fn drop(&mut self) {
+        self.shared.roll.leave(&self.record);
+        if self.shared.stage() != Stage::Open {
+            self.shared.activity.nudge(); // the keeper waits for the last one
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The way of a request into the service and back: counted, caught when it panics, told when the connection ends.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode, Version};
+use pin_project_lite::pin_project;
+
+use super::BoxError;
+use super::exchange::{Exchange, InFlight, Serve};
+use super::link::Link;
+use super::record::{Record, State};
+use super::shared::{Shared, Stage};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
+/// Which protocol a connection speaks; HTTP/1 answers say when it will close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.0 or 1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+/// A service as hyper calls it for one connection.
+pub struct Counted<S> {
+    service: Arc<S>,
+    record: Arc<Record>,
+    shared: Arc<Shared>,
+    protocol: Protocol,
+}
+
+impl<S> Counted<S> {
+    /// The service, for the requests of one connection.
+    pub fn new<T>(service: Arc<S>, link: &Link<T>, protocol: Protocol) -> Self {
+        Self { service, record: link.record.clone(), shared: link.shared.clone(), protocol }
+    }
+}
+
+impl<S: Serve> hyper::service::Service<Request<Incoming>> for Counted<S> {
+    type Response = Response<Counting<S::Body>>;
+    type Error = BoxError;
+    type Future = Answering<S::Future>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let exchange = Exchange::new(self.record.clone(), self.shared.clone());
+        let close = match self.protocol {
+            Protocol::Http1 => Closing::of(&request),
+            Protocol::Http2 => Closing::NotOurs,
+        };
+        let is_connect = request.method() == Method::CONNECT;
+        let in_flight = InFlight::begin(exchange.clone());
+        let call = AssertUnwindSafe(|| self.service.serve(request, exchange));
+        let (future, panic) = match catch_unwind(call) {
+            Ok(future) => (Some(future), None),
+            Err(panic) => (None, Some(panic)),
+        };
+        Answering { future, panic, in_flight: Some(in_flight), close, is_connect }
+    }
+}
+
+/// What an HTTP/1 answer says about the connection's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Closing {
+    /// Nothing: HTTP/2 has GOAWAY.
+    NotOurs,
+    /// The client ends it after this answer anyway.
+    ByClient,
+    /// How long it stays.
+    ByUs,
+}
+
+impl Closing {
+    fn of(request: &Request<Incoming>) -> Self {
+        let says_close =
+            |value: &HeaderValue| value.as_bytes().to_ascii_lowercase().windows(5).any(|w| w == b"close");
+        let is_last = request.headers().get_all(CONNECTION).iter().any(says_close);
+        if is_last || request.version() != Version::HTTP_11 { Self::ByClient } else { Self::ByUs }
+    }
+}
+
+pin_project! {
+    /// An answer to come.
+    pub struct Answering<F> {
+        #[pin]
+        future: Option<F>,
+        panic: Option<Box<dyn Any + Send>>,
+        in_flight: Option<InFlight>,
+        close: Closing,
+        is_connect: bool,
+    }
+}
+
+impl<F, B> Future for Answering<F>
+where
+    F: Future<Output = Result<Response<B>, BoxError>>,
+{
+    type Output = Result<Response<Counting<B>>, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let polled = match (this.future.as_pin_mut(), this.panic.take()) {
+            (Some(future), _) => catch_unwind(AssertUnwindSafe(|| future.poll(cx))),
+            (None, Some(panic)) => Err(panic),
+            (None, None) => return Poll::Pending, // answered already; hyper does not ask again
+        };
+        let outcome = match polled {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(outcome)) => outcome.map_err(Failure::Error),
+            Err(panic) => Err(Failure::Panic(panic)),
+        };
+        let Some(in_flight) = this.in_flight.take() else { return Poll::Pending };
+        let answer = match outcome {
+            Ok(response) => response.map(|body| Counting::of(body, in_flight)),
+            Err(failure) => failure.answer(in_flight),
+        };
+        Poll::Ready(Ok(finish(answer, *this.close, *this.is_connect)))
+    }
+}
+
+/// Adds what the connection has to say, and notes an upgrade.
+fn finish<B>(mut answer: Response<Counting<B>>, close: Closing, is_connect: bool) -> Response<Counting<B>> {
+    let status = answer.status();
+    let exchange = answer.body().in_flight.exchange();
+    let (record, shared) = (exchange.record(), exchange.shared());
+    if status == StatusCode::SWITCHING_PROTOCOLS || (is_connect && status.is_success()) {
+        if close != Closing::NotOurs {
+            record.set_state(State::Tunnel);
+        }
+        return answer;
+    }
+    if close != Closing::ByUs {
+        return answer;
+    }
+    let counts = exchange.counts();
+    let header = if shared.stage() == Stage::Drain {
+        Some((CONNECTION, HeaderValue::from_static("close")))
+    } else if let Some(hint) = shared.keep_alive_hint(counts) {
+        Some((KEEP_ALIVE, hint))
+    } else if counts {
+        None
+    } else {
+        // It may sleep at once: the client is to know that this connection is over.
+        Some((CONNECTION, HeaderValue::from_static("close")))
+    };
+    if let Some((name, value)) = header {
+        answer.headers_mut().insert(name, value);
+    }
+    answer
+}
+
+/// A service that gave no answer.
+enum Failure {
+    Error(BoxError),
+    Panic(Box<dyn Any + Send>),
+}
+
+impl Failure {
+    /// 500 with an id; the details are in the journal under that id.
+    fn answer<B>(self, in_flight: InFlight) -> Response<Counting<B>> {
+        let id = in_flight.exchange().new_id();
+        match self {
+            Self::Error(error) => tracing::error!(id, error, "the service failed, answered 500"),
+            Self::Panic(panic) => {
+                let panic = panic_message(&*panic);
+                tracing::error!(id, panic, "the service panicked, answered 500: {panic}");
+            }
+        }
+        let page = Bytes::from(format!("500 Internal Server Error\nid {id}\n"));
+        let mut answer = Response::new(Counting { inner: Inner::Page { page: Some(page) }, in_flight });
+        *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        answer
+    }
+}
+
+/// What a panic said.
+pub fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&'static str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+pin_project! {
+    /// An answer's body, counted until hyper drops it.
+    pub struct Counting<B> {
+        #[pin]
+        inner: Inner<B>,
+        in_flight: InFlight,
+    }
+}
+
+pin_project! {
+    #[project = InnerProjection]
+    enum Inner<B> {
+        Service { #[pin] body: B },
+        Page { page: Option<Bytes> },
+    }
+}
+
+impl<B> Counting<B> {
+    fn of(body: B, in_flight: InFlight) -> Self {
+        Self { inner: Inner::Service { body }, in_flight }
+    }
+}
+
+impl<B> Body for Counting<B>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.project();
+        this.in_flight.set_untaken(false);
+        let polled = match this.inner.project() {
+            InnerProjection::Page { page } => Poll::Ready(page.take().map(|page| Ok(Frame::data(page)))),
+            InnerProjection::Service { body } => match catch_unwind(AssertUnwindSafe(|| body.poll_frame(cx)))
+            {
+                Ok(polled) => polled.map_err(Into::into),
+                Err(panic) => {
+                    let panic = panic_message(&*panic);
+                    tracing::error!(panic, "an answer's body panicked, the answer is cut: {panic}");
+                    Poll::Ready(Some(Err("the body panicked".into())))
+                }
+            },
+        };
+        this.in_flight.set_untaken(matches!(polled, Poll::Ready(Some(Ok(_)))));
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.inner {
+            Inner::Service { body } => body.is_end_stream(),
+            Inner::Page { page } => page.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.inner {
+            Inner::Service { body } => body.size_hint(),
+            Inner::Page { page } => SizeHint::with_exact(page.as_ref().map_or(0, Bytes::len) as u64),
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What all connections of one engine share.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use hyper::header::HeaderValue;
+use tokio::sync::Notify;
+
+use super::record::Roll;
+use crate::lifecycle::story::Tally;
+use crate::lifecycle::{Activity, Phase, Sleep, phase};
+
+/// How long each wait for a peer may last; `None`: no limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// A connection that says nothing. Default 10 s.
+    pub first_byte: Option<Duration>,
+    /// A head, from its first byte to its last. Default 10 s.
+    pub head: Option<Duration>,
+    /// Between two reads of a request body. Default 30 s.
+    pub body: Option<Duration>,
+    /// A client that takes nothing of its answer. Default 30 s.
+    pub write: Option<Duration>,
+    /// Between two requests. Default 60 s.
+    pub keep_alive: Option<Duration>,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let secs = |secs| Some(Duration::from_secs(secs));
+        Self { first_byte: secs(10), head: secs(10), body: secs(30), write: secs(30), keep_alive: secs(60) }
+    }
+}
+
+/// The engine's settings; replaced whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// When to sleep, and how to leave.
+    pub sleep: Sleep,
+    /// How long to wait for peers.
+    pub timeouts: Timeouts,
+}
+
+/// What the phase means for a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Stage {
+    /// Serve.
+    Open,
+    /// Idle connections close now; a request calls everything back.
+    CloseIdle,
+    /// Answers say goodbye, idle connections close after the grace.
+    Drain,
+    /// Stop at once.
+    Cut,
+}
+
+const STAGES: [Stage; 4] = [Stage::Open, Stage::CloseIdle, Stage::Drain, Stage::Cut];
+
+/// What all connections of one engine share.
+#[derive(Debug)]
+pub struct Shared {
+    /// What is held, and what extends.
+    pub activity: Arc<Activity>,
+    /// What is counted for the story.
+    pub tally: Arc<Tally>,
+    /// All open connections.
+    pub roll: Roll,
+    /// Requests in the service's hands.
+    pub in_flight: AtomicUsize,
+    /// Told when a drain begins.
+    pub draining: Notify,
+    /// When the process was ready.
+    pub ready: Instant,
+    /// How many times the service was woken since boot, this one included; 0 when nobody counts.
+    pub wakes: AtomicU64,
+    stage: AtomicU8,
+    /// When the stage began, in the activity's nanoseconds.
+    stage_since: AtomicU64,
+    settings: ArcSwap<Dated>,
+    ids: AtomicU64,
+    phase: Mutex<Phase>,
+}
+
+/// Settings with what is computed from them once.
+#[derive(Debug)]
+struct Dated {
+    settings: Arc<Settings>,
+    /// `Keep-Alive:` of an answer that restarts the clock.
+    keep_alive: Option<HeaderValue>,
+}
+
+impl Shared {
+    /// Nothing open yet.
+    pub fn new(settings: Settings) -> Arc<Self> {
+        Arc::new(Self {
+            activity: Activity::new(),
+            tally: Arc::default(),
+            roll: Roll::default(),
+            in_flight: AtomicUsize::new(0),
+            draining: Notify::new(),
+            ready: Instant::now(),
+            wakes: AtomicU64::new(0),
+            stage: AtomicU8::new(Stage::Open as u8),
+            stage_since: AtomicU64::new(0),
+            settings: ArcSwap::from_pointee(Dated::new(settings)),
+            ids: AtomicU64::new(first_id()),
+            phase: Mutex::new(Phase::Starting),
+        })
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.load().settings.clone()
+    }
+
+    /// Replaces the settings; requests under way end under the old ones where they already looked.
+    pub fn set_settings(&self, settings: Settings) {
+        self.settings.store(Arc::new(Dated::new(settings)));
+        self.activity.nudge();
+    }
+
+    /// What the phase means for connections.
+    pub fn stage(&self) -> Stage {
+        STAGES[usize::from(self.stage.load(Acquire))]
+    }
+
+    /// When that began, in the activity's nanoseconds.
+    pub fn stage_since(&self) -> u64 {
+        self.stage_since.load(Acquire)
+    }
+
+    /// Enters a stage and wakes every connection for it.
+    pub fn enter_stage(&self, stage: Stage) {
+        self.stage_since.store(self.activity.since_origin(), Release);
+        self.stage.store(stage as u8, Release);
+        if stage == Stage::Drain {
+            self.draining.notify_waiters();
+        }
+        self.roll.each(|record| record.waker.wake());
+    }
+
+    /// The phase, for whoever tells of it.
+    pub fn phase(&self) -> Phase {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes the phase.
+    pub fn set_phase(&self, phase: Phase) {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+    }
+
+    /// The value of `Keep-Alive:` for an answer given now: whole seconds until which the connection certainly stays,
+    /// one below the limit so that no client writes into the close.
+    pub fn keep_alive_hint(&self, counts: bool) -> Option<HeaderValue> {
+        let dated = self.settings.load();
+        if counts {
+            return dated.keep_alive.clone();
+        }
+        let left = self.asleep_in(&dated.settings.sleep);
+        hint(dated.settings.timeouts.keep_alive, left)
+    }
+
+    /// How long until it falls asleep if nothing happens and nothing holds; `None`: never.
+    pub fn asleep_in(&self, sleep: &Sleep) -> Option<Duration> {
+        let at = phase::asleep_at(sleep, self.ready, self.activity.extended())?;
+        Some(at.saturating_duration_since(Instant::now()))
+    }
+
+    /// An id to find a failure by, in the journal and on the page.
+    pub fn new_id(&self) -> String {
+        // A fixed odd factor spreads consecutive numbers; it is a label, no secret.
+        let number = self.ids.fetch_add(1, Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        format!("{:08x}", number >> 32)
+    }
+}
+
+impl Dated {
+    fn new(settings: Settings) -> Self {
+        let keep_alive = hint(settings.timeouts.keep_alive, settings.sleep.after);
+        Self { settings: Arc::new(settings), keep_alive }
+    }
+}
+
+fn hint(keep_alive: Option<Duration>, until_sleep: Option<Duration>) -> Option<HeaderValue> {
+    let certain = [keep_alive, until_sleep].into_iter().flatten().min()?;
+    let secs = certain.as_secs().saturating_sub(1);
+    if secs == 0 {
+        return None;
+    }
+    HeaderValue::try_from(format!("timeout={secs}")).ok()
+}
+
+fn first_id() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::hash::RandomState::new().build_hasher().finish()
+}

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{sleep, timeouts};
+use crate::lifecycle::Sleep;
 use crate::schema::{Faults, Reader, Section, Table};
 
 /// Every table of settings. Adding one is a new file and a line here, beside its field in [`Settings`].
@@ -15,19 +16,6 @@ pub struct Settings {
     pub sleep: Sleep,
     /// `[timeouts]`
     pub timeouts: Timeouts,
-}
-
-/// `[sleep]`: when to leave, and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sleep {
-    /// Leave after this much quiet; `None` is never. Default 30 s.
-    pub after: Option<Duration>,
-    /// Stay at least this long, even if nothing that counts has come. Default 2 s.
-    pub min_awake: Duration,
-    /// How long idle connections are listened to after their half-close. Default 200 ms.
-    pub grace: Duration,
-    /// How long requests may take to end after SIGTERM. Default 20 s.
-    pub drain: Duration,
 }
 
 /// `[timeouts]`: how long to wait for what; `None` is for ever.

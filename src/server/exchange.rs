@@ -109,14 +109,6 @@ impl Exchange {
     pub(super) fn counts(&self) -> bool {
         self.0.counts.load(Relaxed)
     }
-
-    pub(super) fn record(&self) -> &Record {
-        &self.0.record
-    }
-
-    pub(super) fn shared(&self) -> &Shared {
-        &self.0.shared
-    }
 }
 
 /// A request in the service's hands, from the call to the end of the answer's body.

@@ -108,6 +108,11 @@ impl<T: Transport> Link<T> {
         Leave::HalfClosed
     }
 
+    /// Whether the client has sent another request already: then this answer is not the last one.
+    pub fn has_next(&self) -> bool {
+        self.record.has_next.load(Relaxed) || self.transport.unread() == Unread::Bytes
+    }
+
     /// Refuses the request under way: hyper is told the connection ends, the answer is written after it let go.
     pub fn refuse(&self, refusal: Refusal) {
         self.refusal.store(refusal as u8, Release);

@@ -53,6 +53,8 @@ pub struct Record {
     pub writing_since: AtomicU64,
     /// The answer's body is over; what remains is to flush it.
     pub is_answered: AtomicBool,
+    /// The client has sent more than the request being answered: the next one, or part of it.
+    pub has_next: AtomicBool,
     /// A request that counts has ended since the connection's hold began.
     pub counts: AtomicBool,
     is_gone: AtomicBool,
@@ -122,6 +124,7 @@ impl Roll {
             reading_since: AtomicU64::new(now),
             writing_since: AtomicU64::new(0),
             is_answered: AtomicBool::new(false),
+            has_next: AtomicBool::new(false),
             counts: AtomicBool::new(false),
             is_gone: AtomicBool::new(false),
             gone: Notify::new(),

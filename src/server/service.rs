@@ -17,8 +17,9 @@ use pin_project_lite::pin_project;
 use super::BoxError;
 use super::exchange::{Exchange, InFlight, Serve};
 use super::link::Link;
-use super::record::{Record, State};
-use super::shared::{Shared, Stage};
+use super::record::State;
+use super::shared::Stage;
+use super::transport::Transport;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
@@ -32,27 +33,26 @@ pub enum Protocol {
 }
 
 /// A service as hyper calls it for one connection.
-pub struct Counted<S> {
+pub struct Counted<S, T> {
     service: Arc<S>,
-    record: Arc<Record>,
-    shared: Arc<Shared>,
+    link: Arc<Link<T>>,
     protocol: Protocol,
 }
 
-impl<S> Counted<S> {
+impl<S, T> Counted<S, T> {
     /// The service, for the requests of one connection.
-    pub fn new<T>(service: Arc<S>, link: &Link<T>, protocol: Protocol) -> Self {
-        Self { service, record: link.record.clone(), shared: link.shared.clone(), protocol }
+    pub fn new(service: Arc<S>, link: &Arc<Link<T>>, protocol: Protocol) -> Self {
+        Self { service, link: link.clone(), protocol }
     }
 }
 
-impl<S: Serve> hyper::service::Service<Request<Incoming>> for Counted<S> {
+impl<S: Serve, T: Transport> hyper::service::Service<Request<Incoming>> for Counted<S, T> {
     type Response = Response<Counting<S::Body>>;
     type Error = BoxError;
-    type Future = Answering<S::Future>;
+    type Future = Answering<S::Future, T>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let exchange = Exchange::new(self.record.clone(), self.shared.clone());
+        let exchange = Exchange::new(self.link.record.clone(), self.link.shared.clone());
         let close = match self.protocol {
             Protocol::Http1 => Closing::of(&request),
             Protocol::Http2 => Closing::NotOurs,
@@ -64,7 +64,7 @@ impl<S: Serve> hyper::service::Service<Request<Incoming>> for Counted<S> {
             Ok(future) => (Some(future), None),
             Err(panic) => (None, Some(panic)),
         };
-        Answering { future, panic, in_flight: Some(in_flight), close, is_connect }
+        Answering { future, panic, in_flight: Some(in_flight), link: self.link.clone(), close, is_connect }
     }
 }
 
@@ -90,19 +90,21 @@ impl Closing {
 
 pin_project! {
     /// An answer to come.
-    pub struct Answering<F> {
+    pub struct Answering<F, T> {
         #[pin]
         future: Option<F>,
         panic: Option<Box<dyn Any + Send>>,
         in_flight: Option<InFlight>,
+        link: Arc<Link<T>>,
         close: Closing,
         is_connect: bool,
     }
 }
 
-impl<F, B> Future for Answering<F>
+impl<F, B, T> Future for Answering<F, T>
 where
     F: Future<Output = Result<Response<B>, BoxError>>,
+    T: Transport,
 {
     type Output = Result<Response<Counting<B>>, BoxError>;
 
@@ -123,39 +125,40 @@ where
             Ok(response) => response.map(|body| Counting::of(body, in_flight)),
             Err(failure) => failure.answer(in_flight),
         };
-        Poll::Ready(Ok(finish(answer, *this.close, *this.is_connect)))
+        Poll::Ready(Ok(finish(answer, this.link, *this.close, *this.is_connect)))
     }
 }
 
 /// Adds what the connection has to say, and notes an upgrade.
-fn finish<B>(mut answer: Response<Counting<B>>, close: Closing, is_connect: bool) -> Response<Counting<B>> {
+fn finish<B, T: Transport>(
+    mut answer: Response<Counting<B>>,
+    link: &Link<T>,
+    close: Closing,
+    is_connect: bool,
+) -> Response<Counting<B>> {
     let status = answer.status();
-    let exchange = answer.body().in_flight.exchange();
-    let (record, shared) = (exchange.record(), exchange.shared());
     if status == StatusCode::SWITCHING_PROTOCOLS || (is_connect && status.is_success()) {
         if close != Closing::NotOurs {
-            record.set_state(State::Tunnel);
+            link.record.set_state(State::Tunnel);
         }
-        return answer;
-    }
-    if close != Closing::ByUs {
-        return answer;
-    }
-    let counts = exchange.counts();
-    let header = if shared.stage() == Stage::Drain {
-        Some((CONNECTION, HeaderValue::from_static("close")))
-    } else if let Some(hint) = shared.keep_alive_hint(counts) {
-        Some((KEEP_ALIVE, hint))
-    } else if counts {
-        None
-    } else {
-        // It may sleep at once: the client is to know that this connection is over.
-        Some((CONNECTION, HeaderValue::from_static("close")))
-    };
-    if let Some((name, value)) = header {
+    } else if close == Closing::ByUs
+        && let Some((name, value)) = keep_or_close(link, answer.body().in_flight.exchange().counts())
+    {
         answer.headers_mut().insert(name, value);
     }
     answer
+}
+
+/// How long the connection stays after this answer, or that it does not.
+fn keep_or_close<T: Transport>(link: &Link<T>, counts: bool) -> Option<(HeaderName, HeaderValue)> {
+    let is_draining = link.shared.stage() == Stage::Drain;
+    if !is_draining && let Some(hint) = link.shared.keep_alive_hint(counts) {
+        return Some((KEEP_ALIVE, hint));
+    }
+    // An answer that restarts no clock may be followed by sleep at once: the client is to know that this connection is
+    // over. A request sent ahead is answered first.
+    let is_last = (is_draining || !counts) && !link.has_next();
+    is_last.then(|| (CONNECTION, HeaderValue::from_static("close")))
 }
 
 /// A service that gave no answer.

@@ -75,8 +75,11 @@ impl Socket {
 
 impl Transport for Socket {
     fn poll_read(&self, cx: &mut Context<'_>, into: &mut [MaybeUninit<u8>]) -> Poll<io::Result<usize>> {
-        if self.has_unread.swap(false, Relaxed) {
-            match self.receive(into) {
+        if self.has_unread.load(Relaxed) {
+            let received = self.receive(into);
+            // A full buffer may leave more behind, of which the poller will not tell.
+            self.has_unread.store(received == Ok(into.len()), Relaxed);
+            match received {
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 result => return Poll::Ready(result.map_err(Into::into)),
             }

@@ -4,7 +4,7 @@ use crate::harness::{Gate, Unit, connect};
 
 #[test]
 fn requests_under_way_are_answered_and_others_meanwhile() {
-    let mut unit = Unit::new().set("AFTER", 60_000);
+    let mut unit = Unit::new().set("MIN_AWAKE", 60_000);
     let web = unit.tcp("127.0.0.1:0", "web");
     let gate = Gate::new(&unit.folder, "gate");
     let mut daemon = unit.wake();
@@ -27,7 +27,7 @@ fn requests_under_way_are_answered_and_others_meanwhile() {
 
 #[test]
 fn what_comes_after_waits_for_the_next_process() {
-    let mut unit = Unit::new().set("AFTER", 60_000);
+    let mut unit = Unit::new().set("MIN_AWAKE", 60_000);
     let web = unit.tcp("127.0.0.1:0", "web");
     let daemon = unit.wake();
     daemon.signal(libc::SIGTERM);
@@ -43,7 +43,7 @@ fn what_comes_after_waits_for_the_next_process() {
 
 #[test]
 fn an_idle_connection_has_the_grace_and_then_a_clean_end() {
-    let mut unit = Unit::new().set("AFTER", 60_000).set("GRACE", 5_000);
+    let mut unit = Unit::new().set("MIN_AWAKE", 60_000).set("GRACE", 5_000);
     let web = unit.tcp("127.0.0.1:0", "web");
     let mut daemon = unit.wake();
     let mut idle = connect(web);
@@ -59,7 +59,7 @@ fn an_idle_connection_has_the_grace_and_then_a_clean_end() {
 
 #[test]
 fn pipelined_requests_are_all_answered_before_the_goodbye() {
-    let mut unit = Unit::new().set("AFTER", 60_000);
+    let mut unit = Unit::new().set("MIN_AWAKE", 60_000);
     let web = unit.tcp("127.0.0.1:0", "web");
     let gate = Gate::new(&unit.folder, "gate");
     let mut daemon = unit.wake();
@@ -113,7 +113,7 @@ fn an_overdue_drain_names_what_it_cuts() {
 
 #[test]
 fn a_reload_is_told_to_systemd() {
-    let mut unit = Unit::new().set("AFTER", 60_000);
+    let mut unit = Unit::new().set("MIN_AWAKE", 60_000);
     let web = unit.tcp("127.0.0.1:0", "web");
     let mut daemon = unit.wake();
     daemon.signal(libc::SIGHUP);

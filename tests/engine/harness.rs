@@ -45,7 +45,7 @@ pub struct Unit {
 
 impl Unit {
     pub fn new() -> Self {
-        let settings = [("AFTER", 200), ("MIN_AWAKE", 0), ("GRACE", 100)];
+        let settings = [("AFTER", 200), ("MIN_AWAKE", 500), ("GRACE", 100)];
         let unit = Self { folder: Folder::new(), sockets: Vec::new(), settings: Vec::new() };
         settings.into_iter().fold(unit, |unit, (name, millis)| unit.set(name, millis))
     }

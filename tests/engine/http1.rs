@@ -178,7 +178,7 @@ fn a_client_that_takes_nothing_lets_go() {
 
 #[test]
 fn an_idle_connection_ends_with_keep_alive() {
-    let mut unit = Unit::new().set("AFTER", 60_000).set("KEEP_ALIVE", 100);
+    let mut unit = Unit::new().set("MIN_AWAKE", 60_000).set("KEEP_ALIVE", 100);
     let web = unit.tcp("127.0.0.1:0", "web");
     let daemon = unit.wake();
     let mut client = connect(web);

@@ -28,6 +28,8 @@ enum Turn {
     Head(Scanner),
     /// The client's, with the rest of the request whose head hyper has.
     Body(Follower),
+    /// Nobody's any more: the rest of the request cannot be told from what follows it.
+    Broken(Refusal),
     /// Ours, with the answer.
     Answer,
     /// Nobody's: upgraded, bytes pass as they are.
@@ -67,10 +69,10 @@ impl<T: Transport> Framed<T> {
     fn sort(&mut self, read: &[u8]) -> io::Result<usize> {
         let belongs = match &mut self.turn {
             Turn::Tunnel => read.len(),
-            Turn::Answer => 0,
+            Turn::Answer | Turn::Broken(_) => 0,
             Turn::Body(follower) => follower.advance(read).map_err(malformed)?,
             Turn::Head(scanner) => match scanner.scan(read) {
-                Ok(Some(head)) => self.take_head(head, read).map_err(malformed)?,
+                Ok(Some(head)) => self.take_head(head, read),
                 Ok(None) => 0,
                 Err(refusal) => {
                     self.refuse(refusal);
@@ -84,15 +86,19 @@ impl<T: Transport> Framed<T> {
     }
 
     /// A head is whole at the start of `read`: it and what follows of its body are hyper's.
-    fn take_head(&mut self, head: Head, read: &[u8]) -> Result<usize, Refusal> {
+    fn take_head(&mut self, head: Head, read: &[u8]) -> usize {
         self.begin();
         let record = &self.link.record;
         record.set_state(State::Busy);
         record.reading_since.store(0, Relaxed);
         let mut follower = Follower::new(head.body);
-        let body = follower.advance(&read[head.len..])?;
-        self.turn = Turn::Body(follower);
-        Ok(head.len + body)
+        let (turn, body) = match follower.advance(&read[head.len..]) {
+            Ok(body) => (Turn::Body(follower), body),
+            Err(refusal) => (Turn::Broken(refusal), 0), // the body's reader is to hear of it, not the head's
+        };
+        self.turn = turn;
+        self.link.record.has_next.store(read.len() > head.len + body, Relaxed);
+        head.len + body
     }
 
     /// Looks at what is held, and lets hyper have what is its.
@@ -100,10 +106,10 @@ impl<T: Transport> Framed<T> {
         let held = std::mem::take(&mut self.held);
         self.pass = match &mut self.turn {
             Turn::Tunnel => held.len(),
-            Turn::Answer => 0,
+            Turn::Answer | Turn::Broken(_) => 0,
             Turn::Body(follower) => follower.advance(&held).map_err(malformed)?,
             Turn::Head(scanner) => match scanner.scan(&held) {
-                Ok(Some(head)) => self.take_head(head, &held).map_err(malformed)?,
+                Ok(Some(head)) => self.take_head(head, &held),
                 Ok(None) => 0,
                 Err(refusal) => {
                     self.refuse(refusal);
@@ -178,7 +184,7 @@ impl<T: Transport> Framed<T> {
                 }
             }
             // The request's body is still coming: hyper reads it out, or closes.
-            Turn::Body(_) | Turn::Head(_) | Turn::Tunnel => return,
+            Turn::Body(_) | Turn::Broken(_) | Turn::Head(_) | Turn::Tunnel => return,
         }
         record.is_answered.store(false, Relaxed);
         if std::mem::take(&mut self.is_parked) {
@@ -212,6 +218,7 @@ impl<T: Transport> Read for Framed<T> {
                 return Poll::Ready(Ok(()));
             }
             let polled = match &this.turn {
+                Turn::Broken(refusal) => return Poll::Ready(Err(malformed(*refusal))),
                 Turn::Answer => {
                     this.is_parked = true;
                     return Poll::Pending;

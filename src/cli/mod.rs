@@ -1,6 +1,7 @@
 //! The command line. Only this module prints.
 
 pub mod activate_exec;
+pub mod check;
 pub mod try_;
 
 use std::ffi::OsString;

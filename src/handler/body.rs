@@ -6,8 +6,11 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use hyper::StatusCode;
 
-/// An answer's body. `files` adds its own variant; streams come boxed.
+use super::files::FileBody;
+
+/// An answer's body.
 #[derive(Default)]
 pub enum Body {
     /// Nothing.
@@ -15,8 +18,15 @@ pub enum Body {
     Empty,
     /// All of it, in memory.
     Bytes(Bytes),
+    /// Pieces of a file; boxed, for most answers need no such thing.
+    File(Box<FileBody>),
     /// Anything that comes in pieces, with trailers if it likes.
     Stream(Pin<Box<dyn http_body::Body<Data = Bytes, Error = io::Error> + Send>>),
+}
+
+/// Whether answers with this status have no body (RFC 9110 section 6.4.1).
+pub(super) fn is_bodiless(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 impl<T: Into<Bytes>> From<T> for Body {
@@ -39,6 +49,7 @@ impl http_body::Body for Body {
                 *this = Self::Empty;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
+            Self::File(file) => Pin::new(file.as_mut()).poll_frame(cx),
             Self::Stream(stream) => stream.as_mut().poll_frame(cx),
         }
     }
@@ -47,6 +58,7 @@ impl http_body::Body for Body {
         match self {
             Self::Empty => true,
             Self::Bytes(_) => false,
+            Self::File(file) => file.is_end_stream(),
             Self::Stream(stream) => stream.is_end_stream(),
         }
     }
@@ -55,6 +67,7 @@ impl http_body::Body for Body {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::File(file) => file.size_hint(),
             Self::Stream(stream) => stream.size_hint(),
         }
     }

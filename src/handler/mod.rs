@@ -1,16 +1,50 @@
 //! One file or folder per verb. A handler answers requests of one route; it does not know systemd.
 
+pub mod accept;
 pub mod body;
+pub mod escape;
+pub mod files;
+pub mod pages;
+pub mod placeholder;
+pub mod unavailable;
+pub mod welcome;
+
+pub(crate) mod redirect;
+mod show;
+mod text;
 
 use std::future::Future;
 use std::pin::Pin;
 
 use hyper::body::Incoming;
-use hyper::{Request, Response};
+use hyper::{HeaderMap, Method, Request, Response, Uri};
 
+use crate::schema;
 use crate::server::Exchange;
 
 pub use body::Body;
+
+/// Every verb a route can have. Adding one is a new file and a line here.
+pub const VERBS: &[&Verb] = &[&files::VERB, &text::VERB, &redirect::VERB, &show::VERB];
+
+/// A verb: what it declares about itself, and how a route of it becomes a handler.
+pub struct Verb {
+    /// Its keys, methods and manual.
+    pub schema: schema::Verb,
+    /// Reads the operand and the verb's keys; `None` when something is wrong, which the reader has been told.
+    pub build: fn(&mut schema::Reader<'_>, &RouteShape<'_>) -> Option<Box<dyn Handler>>,
+}
+
+/// What a verb may know of the route it is built for.
+#[derive(Clone, Copy, Debug)]
+pub struct RouteShape<'r> {
+    /// The route's path as written.
+    pub path: &'r str,
+    /// The names of its parameters, `{*rest}` included.
+    pub parameters: &'r [&'r str],
+    /// Whether it takes everything below its path, so that [`RequestContext::rest`] may hold something.
+    pub is_subtree: bool,
+}
 
 /// Answers the requests of one route.
 pub trait Handler: Send + Sync + 'static {
@@ -19,19 +53,44 @@ pub trait Handler: Send + Sync + 'static {
     fn answer(&self, request: Request<Incoming>, context: &RequestContext<'_>) -> Answer;
 }
 
+/// What a request says before its body.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'r> {
+    /// The method.
+    pub method: &'r Method,
+    /// The target.
+    pub uri: &'r Uri,
+    /// The headers.
+    pub headers: &'r HeaderMap,
+}
+
+impl<'r, B> From<&'r Request<B>> for Head<'r> {
+    fn from(request: &'r Request<B>) -> Self {
+        Self { method: request.method(), uri: request.uri(), headers: request.headers() }
+    }
+}
+
 /// An answer now, or one to come. The ready case costs no allocation.
 pub enum Answer {
     /// Complete; the body may still stream.
     Ready(Response<Body>),
     /// Under way. Dropped when the client resets the connection.
-    Later(Pin<Box<dyn Future<Output = Response<Body>> + Send>>),
+    Later(Later),
 }
+
+/// An answer under way.
+pub type Later = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
 impl From<Response<Body>> for Answer {
     fn from(response: Response<Body>) -> Self {
         Self::Ready(response)
     }
 }
+
+/// Marks, among a response's extensions, an answer with which dormouse itself refuses. Scanners and probes live on
+/// these, so they do not keep it awake. [`pages::error`] sets it.
+#[derive(Clone, Copy, Debug)]
+pub struct Refused;
 
 /// What a handler knows beside the request itself.
 pub struct RequestContext<'r> {

@@ -1,0 +1,144 @@
+//! From a file's text to a config: everything wrong with it at once.
+
+use super::diagnostics::line;
+use super::settings::{SECTIONS, Settings};
+use super::{document, routes, unknown};
+use crate::guard::Limits;
+use crate::route::{Router, Spec};
+use crate::schema::{Entry, Fault, Faults, Place, Table, Value};
+use crate::site::{Route, Site};
+
+/// The key of the routes.
+const ROUTE: &str = "route";
+
+/// A config that can be put to work.
+pub struct Loaded {
+    /// What answers requests.
+    pub site: Site,
+    /// What the engine is told.
+    pub settings: Settings,
+}
+
+/// Reads a config. `sockets` are the names systemd passed, where they are known.
+pub(super) fn read(text: &str, sockets: Option<&[String]>) -> Result<Loaded, Vec<Fault>> {
+    let mut syntax = Faults::default();
+    let document = document::parse(text, &mut syntax);
+    let mut faults = Faults::default();
+    top_level(&document, &mut faults);
+    let empty = Table::default();
+    let section = |name: &str| match document.get(name).map(|entry| &entry.item.value) {
+        Some(Value::Table(table)) => table,
+        _ => &empty,
+    };
+    for schema in SECTIONS {
+        let known: Vec<_> = schema.keys.iter().map(|key| key.name).collect();
+        let strange = section(schema.name).entries.iter().filter(|entry| !known.contains(&&entry.name[..]));
+        strange.for_each(|entry| faults.add(unknown(entry, &known)));
+    }
+    let settings = Settings::read(section, &mut faults);
+    let (router, routes) = read_routes(text, &document, sockets, &mut faults);
+    if !syntax.is_empty() {
+        // What cannot be read may make the rest look worse than it is.
+        let lines: Vec<_> = syntax.iter().map(|fault| line(text, &fault.place)).collect();
+        faults.retain(|fault| !fault.is_absence && !lines.contains(&line(text, &fault.place)));
+        faults.append(syntax);
+    }
+    match router {
+        Some(router) if faults.is_empty() => {
+            let limits = Limits { request: settings.timeouts.request, total: settings.timeouts.total };
+            Ok(Loaded { site: Site { router, routes, limits, is_provisional: false }, settings })
+        }
+        _ => Err(faults.into_sorted()),
+    }
+}
+
+/// Complains of what does not belong outside of the tables, and of tables that are none.
+fn top_level(document: &Table, faults: &mut Faults) {
+    for entry in &document.entries {
+        match &entry.item.value {
+            Value::List(_) if entry.name == ROUTE => {}
+            Value::Table(_) if entry.name == ROUTE => {
+                faults.add(
+                    Fault::new(&entry.place, "a route stands in double brackets").help("write [[route]]"),
+                );
+            }
+            Value::Table(_) if SECTIONS.iter().any(|section| section.name == entry.name) => {}
+            _ if entry.name == ROUTE || SECTIONS.iter().any(|section| section.name == entry.name) => {
+                let brackets =
+                    if entry.name == ROUTE { "[[route]]".to_owned() } else { format!("[{}]", entry.name) };
+                let what =
+                    format!("`{}` is a table, and this is {}", entry.name, entry.item.value.describe());
+                faults.add(Fault::new(&entry.place, what).help(format!("begin it with {brackets}")));
+            }
+            _ => faults.add(strange(entry)),
+        }
+    }
+}
+
+/// Something unknown outside of the tables: perhaps it only stands in the wrong place.
+fn strange(entry: &Entry) -> Fault {
+    let section = SECTIONS.iter().find(|section| section.keys.iter().any(|key| key.name == entry.name));
+    if let Some(section) = section {
+        let fault = Fault::new(&entry.place, format!("`{}` stands outside of its table", entry.name));
+        return fault.help(format!("it belongs below [{}]", section.name));
+    }
+    if routes::all_keys().any(|key| key.name == entry.name) {
+        let fault = Fault::new(&entry.place, format!("`{}` stands outside of any route", entry.name));
+        return fault.help("it belongs below [[route]]");
+    }
+    let known: Vec<_> = SECTIONS.iter().map(|section| section.name).chain([ROUTE]).collect();
+    unknown(entry, &known)
+}
+
+/// Reads every route; the router is there if they can be told apart.
+fn read_routes(
+    text: &str,
+    document: &Table,
+    sockets: Option<&[String]>,
+    faults: &mut Faults,
+) -> (Option<Router>, Vec<Route>) {
+    let tables: Vec<_> = match document.get(ROUTE).map(|entry| &entry.item.value) {
+        Some(Value::List(items)) => items.iter().filter_map(|item| table(item, faults)).collect(),
+        Some(Value::Table(table)) => vec![table],
+        _ => vec![],
+    };
+    let mut specs: Vec<Spec> = Vec::new();
+    let mut places: Vec<Place> = Vec::new();
+    let mut read = Vec::new();
+    for route in tables.into_iter().filter_map(|table| routes::read(table, sockets, faults)) {
+        specs.push(route.spec);
+        places.push(route.place);
+        read.push(route.route);
+    }
+    let paths: Vec<_> = specs.iter().map(|spec| spec.pattern.to_string()).collect();
+    let conflicts = match Router::new(specs) {
+        Ok(router) => return (Some(router), read),
+        Err(conflicts) => conflicts,
+    };
+    for conflict in conflicts {
+        let (first, second) = (&places[conflict.first], &places[conflict.second]);
+        let message = format!(
+            "nothing tells {} from {} on line {}: both would take the same requests",
+            paths[conflict.second],
+            paths[conflict.first],
+            line(text, first)
+        );
+        let fault = Fault::new(second, message).other(first, "the other one");
+        faults.add(fault.help("change a path, or set them apart by `host`, `methods` or `socket`"));
+    }
+    (None, read)
+}
+
+fn table<'t>(item: &'t crate::schema::Item, faults: &mut Faults) -> Option<&'t Table> {
+    match &item.value {
+        Value::Table(table) => Some(table),
+        other => {
+            let what = format!("a route is a table, and this is {}", other.describe());
+            faults.add(Fault::new(&item.place, what).help("write [[route]]"));
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

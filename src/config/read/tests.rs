@@ -1,0 +1,282 @@
+use std::path::Path;
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+use crate::config::Diagnostics;
+
+/// The one-line form of everything wrong with a text, without the file's name.
+fn wrong(text: &str) -> Vec<String> {
+    let sockets = ["http".to_owned(), "admin".to_owned()];
+    let faults = read(text, Some(&sockets)).err().unwrap_or_default();
+    let lines = Diagnostics::faulty(Path::new("f"), text.to_owned(), faults).lines();
+    lines.iter().map(|line| line.trim_start_matches("f:").to_owned()).collect()
+}
+
+const EVERYTHING: &str = r#"
+[sleep]
+after = "1h 30m"
+min_awake = "0s"
+grace = "200ms"
+drain = "20s"
+
+[timeouts]
+request = "never"
+total = "7 days"
+
+[[route]]
+path = "/"
+text = "Hello\n"
+type = "text/plain"
+status = 200
+headers = { "X-One" = "1", "x-two" = "2" }
+
+[[route]]
+path = "/old/{page}"
+host = ["example.org", "*.example.org"]
+redirect = "https://example.org/new/{page}?from={query.from}"
+
+[[route]]
+path = "/old/{other}"
+redirect = "/{path.other}"
+status = 302
+
+[[route]]
+path = "/healthz"
+socket = "admin"
+show = "health"
+
+[[route]]
+path = "/wiki/{*rest}"
+methods = "POST"
+keeps_awake = false
+redirect = "/elsewhere/{rest}"
+"#;
+
+#[test]
+fn what_the_manual_shows_is_right() {
+    assert_eq!(wrong(EVERYTHING), [""; 0]);
+    let loaded = read(EVERYTHING, None).expect("a good config");
+    assert_eq!(loaded.site.limits.request, None);
+    assert_eq!(loaded.site.limits.total, Some(std::time::Duration::from_secs(7 * 86_400)));
+    let routes: Vec<_> = loaded.site.routes.iter().map(|route| (route.verb, route.keeps_awake)).collect();
+    assert_eq!(
+        routes,
+        [("text", true), ("redirect", true), ("redirect", true), ("show", false), ("redirect", false)]
+    );
+}
+
+#[test]
+fn everything_wrong_is_told_at_once_in_the_order_of_the_file() {
+    let text = r#"[slep]
+after = 30
+[sleep]
+aftr = "30s"
+after = 30
+grace = "0.5s"
+[timeouts]
+head = "0s"
+[[route]]
+text = "no path"
+[[route]]
+path = "/a"
+[[route]]
+path = "b"
+text = "b"
+status = 99
+[[route]]
+path = "/c"
+text = "c"
+redirect = "/d"
+"#;
+    assert_eq!(
+        wrong(text),
+        [
+            r#"1:2: unknown table "slep", did you mean "sleep"?"#,
+            r#"4:1: unknown key "aftr", did you mean "after"?"#,
+            r#"5:9: `after` takes a duration or "never": a bare number has no unit, for example: after = "10m""#,
+            r#"6:9: `grace` takes a duration: "0.5s" is not a number with a unit, for example: grace = "200ms""#,
+            r#"8:8: `head` takes a duration or "never": zero would be over at once; "never" sets no limit, for example: head = "10s""#,
+            r#"9:1: this route has no `path`, for example: path = "/docs/""#,
+            r#"11:1: this route has no verb: it does not say what to do, add one of: text, redirect, show"#,
+            r#"14:8: a path begins with a slash, write "/b""#,
+            r#"16:10: `status` takes an HTTP status from 200 to 599: this is out of range, for example: status = 404"#,
+            r#"20:1: a route has one verb: `text` or `redirect`, write a [[route]] for each"#,
+        ]
+    );
+}
+
+#[track_caller]
+fn route_is_wrong(rest: &str, expected: &[&str]) {
+    let text = format!("[[route]]\npath = \"/{{x}}\"\n{rest}");
+    assert_eq!(wrong(&text), expected, "{text}");
+}
+
+#[test]
+fn every_key_of_a_route_says_what_it_wants() {
+    route_is_wrong(
+        "text = 1",
+        &[r#"3:8: `text` takes a string: this is a number, for example: text = "Hello from dormouse\n""#],
+    );
+    route_is_wrong(
+        "text = ''\ntype = \"a\\nb\"",
+        &["4:8: this cannot stand in a header, for example: type = \"application/json\""],
+    );
+    route_is_wrong(
+        "text = 'x'\nstatus = 204",
+        &["4:10: an answer with status 204 has no text, write text = \"\""],
+    );
+    route_is_wrong(
+        "text = 'x'\nstatus = '404'",
+        &[
+            "4:10: `status` takes an HTTP status from 200 to 599: it goes without quotes, for example: status = 404",
+        ],
+    );
+    route_is_wrong(
+        "text = ''\nmethods = []",
+        &[
+            "4:11: an empty list: no request would reach this route, leave `methods` out, or write for example: methods = [\"GET\", \"POST\"]",
+        ],
+    );
+    route_is_wrong(
+        "text = ''\nmethods = ['get', 'a b']",
+        &[
+            "4:12: methods are written in capitals, write \"GET\"",
+            "4:19: \"a b\" is no method, for example: methods = [\"GET\", \"POST\"]",
+        ],
+    );
+    route_is_wrong(
+        "text = ''\nhost = 'a:1'",
+        &[
+            "4:8: a host goes without port: the port is in the .socket unit, for example: host = \"example.org\"",
+        ],
+    );
+    route_is_wrong(
+        "text = ''\nsocket = 'web'",
+        &[
+            "4:10: systemd passed no socket named \"web\", add FileDescriptorName=web to its .socket unit; there are: http, admin",
+        ],
+    );
+    route_is_wrong(
+        "text = ''\nkeeps_awake = 'no'",
+        &["4:15: `keeps_awake` takes true or false: this is a string, for example: keeps_awake = false"],
+    );
+    route_is_wrong(
+        "show = 'health'\nkeeps_awake = true",
+        &["4:15: `show` never keeps it awake, leave it out"],
+    );
+    route_is_wrong(
+        "show = 'helth'",
+        &["3:8: `show` takes \"health\": \"helth\" is none of them, did you mean \"health\"?"],
+    );
+    route_is_wrong(
+        "redirect = '/{y}'",
+        &[
+            "3:12: unknown placeholder {y}, there are {x} of the path, {path}, {host}, {query.NAME} and {header.NAME}",
+        ],
+    );
+    route_is_wrong("redirect = '/'\nstatus = 304", &["4:10: 304 is no redirect, for example: status = 302"]);
+    route_is_wrong(
+        "redirect = '/'\ntype = 'a'",
+        &["4:1: `type` belongs to `text`, this is a route of `redirect`, leave it out"],
+    );
+    route_is_wrong(
+        "redirect = '/'\ntimeouts = 1",
+        &[
+            "4:1: unknown key \"timeouts\", known here: path, host, socket, methods, keeps_awake, headers, status, redirect",
+        ],
+    );
+    route_is_wrong(
+        "text = ''\nheaders = { 'a b' = 'x', c = 1 }",
+        &[
+            "4:30: `headers` takes a table of strings: this is a number, for example: headers = { \"X-Frame-Options\" = \"DENY\" }",
+        ],
+    );
+    route_is_wrong(
+        "text = ''\nheaders = { 'a b' = 'x', c = \"\\n\", Connection = 'close' }",
+        &[
+            "4:13: \"a b\" is no name for a header",
+            "4:30: a header's value is one line of visible characters",
+            "4:36: Connection belongs to the connection, dormouse sets it itself, leave it out",
+        ],
+    );
+}
+
+#[test]
+fn a_key_in_the_wrong_place_is_sent_to_the_right_one() {
+    assert_eq!(
+        wrong("after = '1s'\npath = '/'\nsleep = 3\nroute = 'x'\nproxy = ''\n"),
+        [
+            "1:1: `after` stands outside of its table, it belongs below [sleep]",
+            "2:1: `path` stands outside of any route, it belongs below [[route]]",
+            "3:1: `sleep` is a table, and this is a number, begin it with [sleep]",
+            "4:1: `route` is a table, and this is a string, begin it with [[route]]",
+            "5:1: unknown key \"proxy\", known here: sleep, timeouts, route",
+        ]
+    );
+    assert_eq!(
+        wrong("[route]\npath = '/'\ntext = ''\n"),
+        ["1:2: a route stands in double brackets, write [[route]]"]
+    );
+}
+
+#[test]
+fn routes_that_cannot_be_told_apart_name_each_other() {
+    let text = "[[route]]\npath = '/a/{x}'\ntext = '1'\n\n[[route]]\npath = '/a/{y}'\ntext = '2'\n";
+    assert_eq!(
+        wrong(text),
+        ["6:8: nothing tells /a/{y} from /a/{x} on line 2: both would take the same requests, \
+          change a path, or set them apart by `host`, `methods` or `socket`"]
+    );
+}
+
+#[test]
+fn what_is_no_toml_does_not_hide_the_rest_nor_invent_more() {
+    let text = "[sleep]\naftr = \"1s\"\n[[route]]\npath = \"/\ntext = \"x\"\n[[route]]\npath = \"/b\"\n";
+    assert_eq!(
+        wrong(text),
+        ["2:1: unknown key \"aftr\", did you mean \"after\"?", "4:10: invalid basic string, expected `\"`"]
+    );
+    let twice = "[sleep]\nafter = \"1s\"\nafter = \"2s\"\n";
+    assert_eq!(wrong(twice).len(), 1, "{:?}", wrong(twice));
+}
+
+fn keys() -> Vec<&'static str> {
+    routes::all_keys().chain(SECTIONS.iter().flat_map(|section| section.keys)).map(|key| key.name).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_panics(text in "\\PC{0,200}|([\\[\\]{}=\"'.,#a-z0-9 \n]{0,6}(route|sleep|path|text|after)?){0,20}") {
+        let _ = wrong(&text);
+    }
+
+    #[test]
+    fn no_spoiled_config_panics(
+        cuts in prop::collection::vec((0_usize..EVERYTHING.len(), 0_usize..12, "\\PC{0,3}|[\\[\\]\"={}\n]{0,3}"), 1..6),
+    ) {
+        let mut text = EVERYTHING.to_owned();
+        for (at, length, instead) in cuts {
+            let at = at.min(text.len());
+            let end = (at + length).min(text.len());
+            if text.is_char_boundary(at) && text.is_char_boundary(end) {
+                text.replace_range(at..end, &instead);
+            }
+        }
+        let _ = wrong(&text);
+    }
+
+    #[test]
+    fn any_value_for_any_key_is_taken_or_complained_of(
+        key in select(keys()),
+        value in select(vec!["1", "-1", "true", "\"x\"", "\"/x\"", "\"1s\"", "[]", "[1]", "[\"GET\"]", "{}", "{ a = 1 }",
+            "{ a = \"b\" }", "1.5", "1979-05-27", "99999999999999999999", "\"\"", "\"{\"", "\"\\u0000\""]),
+    ) {
+        let _ = wrong(&format!("[[route]]\npath = \"/\"\ntext = \"\"\n{key} = {value}\n"));
+        let _ = wrong(&format!("[[route]]\n{key} = {value}\n"));
+        let _ = wrong(&format!("[sleep]\n{key} = {value}\n[timeouts]\n{key} = {value}\n"));
+    }
+}

@@ -29,6 +29,7 @@ wake_once() {
 }
 
 many_wakes() {
+    tidy
     configure $'[sleep]\nafter = "20ms"\nmin_awake = "0s"\n'"$ROUTES"
     local mark invocations i started=$SECONDS
     mark=$(journal_mark)
@@ -46,8 +47,38 @@ nothing_lost_at_the_edge() {
     falls_asleep
 }
 
+# As the comments of dormouse.socket and the manual tell.
+moves_to_another_port() {
+    configure "$FAST_SLEEP$ROUTES"
+    put /etc/systemd/system/dormouse.socket.d/port.conf <<<$'[Socket]\nListenStream=\nListenStream=8088'
+    inside systemctl daemon-reload
+    inside systemctl restart dormouse.socket
+    equal 'the answer' hello "$(inside curl --silent --max-time 20 http://127.0.0.1:8088/hello)"
+    equal 'the answer on IPv6' hello "$(inside curl --silent --max-time 20 'http://[::1]:8088/hello')"
+    refute get /hello
+    falls_asleep
+    put /etc/systemd/system/dormouse.socket.d/port.conf <<<$'[Socket]\nListenDatagram=127.0.0.1:8080'
+    inside systemctl daemon-reload
+    inside systemctl restart dormouse.socket
+}
+
+# Left in the kernel's queue it would start the service again and again.
+is_not_kept_awake_by_datagrams() {
+    local mark
+    mark=$(journal_mark)
+    beside python3 -c 'import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 8080))'
+    wait_until 5 has_slept_since "$mark"
+    falls_asleep
+    equal 'wakes' 1 "$(journal_since "$mark" | grep -c '"MESSAGE":"awake')"
+    equal 'the answer' hello "$(get /hello)"
+    falls_asleep
+}
+has_slept_since() { journal_since "$1" | grep -q '"MESSAGE":"asleep'; }
+
 check 'it sleeps after `after` and wakes again' sleeps_and_wakes_again
 check 'started by hand it sleeps too' sleeps_when_started_by_hand
 check 'show = "health" answers with JSON' health_is_json
+check 'a drop-in moves it to another port' moves_to_another_port
+check 'a datagram that nothing handles wakes it once' is_not_kept_awake_by_datagrams
 check '60 wakes in a row fail no unit' many_wakes
 check 'no request is lost where it is about to fall asleep' nothing_lost_at_the_edge

@@ -9,5 +9,16 @@ story_of_one_cycle() {
     journal_since "$mark" | python3 "$HERE/story.py"
 }
 
+survives_a_restart_of_journald() {
+    configure "$FAST_SLEEP$ROUTES"
+    equal 'the answer' hello "$(get /hello)"
+    inside systemctl restart systemd-journald.service
+    local mark
+    mark=$(journal_mark)
+    falls_asleep
+    contains 'the journal' 'asleep: ' "$(journal_since "$mark")"
+}
+
 check 'the journal tells of the wake and the sleep' story_of_one_cycle "$FAST_SLEEP"
 check 'also for a process that lives for 50 ms' story_of_one_cycle "$EDGE_SLEEP"
+check 'it goes on telling after a restart of journald' survives_a_restart_of_journald

@@ -20,6 +20,12 @@ configure() {
     inside systemctl --quiet stop dormouse.service
 }
 
+# tidy: whatever a failed case left behind must not fail the next one.
+tidy() {
+    inside /bin/sh -c 'rm -rf /etc/systemd/system/dormouse.s*.d /run/systemd/system/dormouse.s*.d
+        systemctl daemon-reload; systemctl reset-failed; systemctl restart dormouse.socket' || true
+}
+
 get() { inside curl --silent --show-error --max-time 20 "http://127.0.0.1:8080${1-/}"; }
 status_of() { inside curl --silent --max-time 20 --output /dev/null --write-out '%{http_code}' "http://127.0.0.1:8080$1"; }
 

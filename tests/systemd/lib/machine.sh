@@ -79,8 +79,9 @@ beside() { nsenter --target "$LEADER" --net -- "$@"; }
 put() { inside /bin/sh -c 'mkdir -p "$(dirname "$1")" && cat >"$1"' put "$1"; }
 
 stop_machine() {
+    trap '' TERM INT
     if [[ -n $NSPAWN ]]; then
-        # Two SIGTERM and SIGKILL reach only the nspawn that we started; its pid namespace dies with it.
+        # Only the nspawn that we started; its pid namespace dies with it.
         kill -TERM "$NSPAWN" 2>/dev/null || true
         wait_until 15 gone "$NSPAWN" || kill -KILL "$NSPAWN" "$LEADER" 2>/dev/null || true
         wait "$NSPAWN" 2>/dev/null || true
@@ -94,6 +95,7 @@ stop_machine() {
         done
     fi
     MACHINE='' MACHINE_DIR='' MACHINE_ROOT='' NSPAWN='' LEADER=''
+    trap - TERM INT
 }
 
 gone() { ! kill -0 "$1" 2>/dev/null; }

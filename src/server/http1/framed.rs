@@ -201,14 +201,14 @@ impl<T: Transport> Read for Framed<T> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
+            if this.pass == 0 && !this.held.is_empty() {
+                this.release()?;
+            }
             if this.link.is_refused() {
                 return Poll::Ready(Ok(())); // hyper sees the end; the refusal is written once it has let go
             }
             if this.link.body_timed_out() {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
-            if this.pass == 0 && !this.held.is_empty() {
-                this.release()?;
             }
             if this.pass > 0 {
                 let some = this.pass.min(cursor.remaining());

@@ -32,12 +32,16 @@ const KEEPS_AWAKE: Key =
         .example("false");
 
 /// The keys every route may have, beside the chain's and its verb's.
-pub(super) const COMMON: &[Key] = &[PATH, HOST, SOCKET, METHODS, KEEPS_AWAKE];
+const COMMON: &[Key] = &[PATH, HOST, SOCKET, METHODS, KEEPS_AWAKE];
+
+/// The keys every route may have, whatever its verb.
+pub(super) fn common_keys() -> impl Iterator<Item = &'static Key> {
+    COMMON.iter().chain(guard::keys())
+}
 
 /// Every key any route may have.
 pub(super) fn all_keys() -> impl Iterator<Item = &'static Key> {
-    let of_verbs = VERBS.iter().flat_map(|verb| verb.schema.keys.iter().chain([&verb.schema.operand]));
-    COMMON.iter().chain(guard::keys()).chain(of_verbs)
+    common_keys().chain(VERBS.iter().flat_map(|verb| verb.schema.keys.iter().chain([&verb.schema.operand])))
 }
 
 /// A route as read, and where its path stands.
@@ -108,7 +112,7 @@ fn unknown_keys(table: &Table, verb: Option<&'static Verb>, faults: &mut Faults)
     let verbs: Vec<_> =
         VERBS.iter().copied().filter(|own| verb.is_none_or(|verb| std::ptr::eq(*own, verb))).collect();
     let of_verbs = verbs.iter().flat_map(|verb| verb.schema.keys.iter().chain([&verb.schema.operand]));
-    let known: Vec<_> = COMMON.iter().chain(guard::keys()).chain(of_verbs).map(|key| key.name).collect();
+    let known: Vec<_> = common_keys().chain(of_verbs).map(|key| key.name).collect();
     for entry in table.entries.iter().filter(|entry| !known.contains(&&entry.name[..])) {
         let owner = VERBS.iter().find(|verb| verb.schema.keys.iter().any(|key| key.name == entry.name));
         faults.add(match (owner, verb) {

@@ -90,6 +90,9 @@ path = "/c"
 text = "c"
 redirect = "/d"
 "#;
+    let verbs: Vec<_> = crate::handler::VERBS.iter().map(|verb| verb.schema.name()).collect();
+    let no_verb =
+        format!("11:1: this route has no verb: it does not say what to do, add one of: {}", verbs.join(", "));
     assert_eq!(
         wrong(text),
         [
@@ -99,7 +102,7 @@ redirect = "/d"
             r#"6:9: `grace` takes a duration: "0.5s" is not a number with a unit, for example: grace = "200ms""#,
             r#"8:8: `head` takes a duration or "never": zero would be over at once; "never" sets no limit, for example: head = "10s""#,
             r#"9:1: this route has no `path`, for example: path = "/docs/""#,
-            r#"11:1: this route has no verb: it does not say what to do, add one of: text, redirect, show"#,
+            &no_verb,
             r#"14:8: a path begins with a slash, write "/b""#,
             r#"16:10: `status` takes an HTTP status from 200 to 599: this is out of range, for example: status = 404"#,
             r#"20:1: a route has one verb: `text` or `redirect`, write a [[route]] for each"#,

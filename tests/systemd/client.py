@@ -43,6 +43,8 @@ def closed_by_peer(connection):
         return connection.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
     except BlockingIOError:
         return False
+    except OSError:
+        return True
 
 
 def exchange(connection, path):

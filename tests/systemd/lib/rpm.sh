@@ -25,7 +25,7 @@ rpm_installs() {
     rpm --root "$root" --verify --nodeps dormouse
     "$root/usr/bin/dormouse" check --config "$root/etc/dormouse/dormouse.toml"
     rpm --root "$root" --erase --nodeps --noscripts dormouse
-    equal 'what is left' '' "$(find "$root" -name '*dormouse*' -not -path '*/rpm/*')"
+    equal 'what is left' '' "$(find "$root" -type f -path '*dormouse*' -not -path '*/rpm/*')"
 }
 
 # scriptlet NAME ARGUMENT: runs one as rpm would. What it tells systemctl is in $WORK/calls; the answers of the stub
@@ -115,11 +115,11 @@ rpm_upgrade_with_another_socket() {
 
 rpm_removal() {
     stub_systemctl
-    mkdir -p "$WORK/root/run/dormouse"
+    mkdir -p "$WORK/root/run/dormouse" "$WORK/root/etc/dormouse"
     scriptlet preuninstall 0
     called '--no-reload disable dormouse.socket dormouse.service dormouse@blog.socket'
     grep -E '^stop dormouse.socket dormouse.service .*dormouse@blog.socket.*dormouse@blog.service' "$WORK/calls"
     scriptlet postuninstall 0
     called 'daemon-reload'
-    [[ ! -e $WORK/root/run/dormouse ]]
+    [[ ! -e $WORK/root/run/dormouse && ! -e $WORK/root/etc/dormouse ]]
 }

@@ -1,0 +1,125 @@
+//! SIGTERM: nothing accepted is lost, nobody waits for somebody else's download.
+
+use crate::harness::{Gate, Unit, connect};
+
+#[test]
+fn requests_under_way_are_answered_and_others_meanwhile() {
+    let mut unit = Unit::new().set("AFTER", 60_000);
+    let web = unit.tcp("127.0.0.1:0", "web");
+    let gate = Gate::new(&unit.folder, "gate");
+    let mut daemon = unit.wake();
+    let mut slow = connect(web);
+    slow.send(format!("GET /gate?{} HTTP/1.1\r\nHost: test\r\n\r\n", gate.query()));
+    let waiting = gate.arrived();
+    daemon.signal(libc::SIGTERM);
+    daemon.hear("STOPPING=1");
+    let meanwhile = connect(web).get("/");
+    assert_eq!(meanwhile.text(), "ok", "accepting goes on while a request from before runs");
+    assert_eq!(meanwhile.header("connection"), Some("close"));
+    waiting.open();
+    let last = slow.answer();
+    assert_eq!((last.text(), last.header("connection")), ("passed", Some("close")));
+    drop(slow);
+    let (status, log) = daemon.left();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("stopped: SIGTERM") && log.contains("served 2 requests"), "{log}");
+}
+
+#[test]
+fn what_comes_after_waits_for_the_next_process() {
+    let mut unit = Unit::new().set("AFTER", 60_000);
+    let web = unit.tcp("127.0.0.1:0", "web");
+    let daemon = unit.wake();
+    daemon.signal(libc::SIGTERM);
+    assert_eq!(daemon.left().0.code(), Some(0));
+    let mut client = connect(web);
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    let daemon = unit.wake();
+    assert_eq!(client.answer().text(), "ok");
+    daemon.signal(libc::SIGTERM);
+    drop(client);
+    assert_eq!(daemon.left().0.code(), Some(0));
+}
+
+#[test]
+fn an_idle_connection_has_the_grace_and_then_a_clean_end() {
+    let mut unit = Unit::new().set("AFTER", 60_000).set("GRACE", 5_000);
+    let web = unit.tcp("127.0.0.1:0", "web");
+    let mut daemon = unit.wake();
+    let mut idle = connect(web);
+    assert_eq!(idle.get("/").text(), "ok");
+    daemon.signal(libc::SIGTERM);
+    daemon.hear("STOPPING=1");
+    let answer = idle.get("/"); // within the grace
+    assert_eq!((answer.text(), answer.header("connection")), ("ok", Some("close")));
+    assert_eq!(idle.rest(), "");
+    drop(idle);
+    assert_eq!(daemon.left().0.code(), Some(0));
+}
+
+#[test]
+fn pipelined_requests_are_all_answered_before_the_goodbye() {
+    let mut unit = Unit::new().set("AFTER", 60_000);
+    let web = unit.tcp("127.0.0.1:0", "web");
+    let gate = Gate::new(&unit.folder, "gate");
+    let mut daemon = unit.wake();
+    let mut client = connect(web);
+    let first = format!("GET /gate?{} HTTP/1.1\r\nHost: test\r\n\r\n", gate.query());
+    client.send(first + &"GET / HTTP/1.1\r\nHost: test\r\n\r\n".repeat(3));
+    let waiting = gate.arrived();
+    daemon.signal(libc::SIGTERM);
+    daemon.hear("STOPPING=1");
+    waiting.open();
+    assert_eq!(client.answer().text(), "passed");
+    for _ in 0..3 {
+        assert_eq!(client.answer().text(), "ok");
+    }
+    drop(client);
+    assert_eq!(daemon.left().0.code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_cuts() {
+    let mut unit = Unit::new();
+    let web = unit.tcp("127.0.0.1:0", "web");
+    let gate = Gate::new(&unit.folder, "gate");
+    let mut daemon = unit.wake();
+    let mut client = connect(web);
+    client.send(format!("GET /gate?{} HTTP/1.1\r\nHost: test\r\n\r\n", gate.query()));
+    let mut waiting = gate.arrived();
+    daemon.signal(libc::SIGTERM);
+    daemon.hear("STOPPING=1");
+    daemon.signal(libc::SIGINT);
+    let (status, log) = daemon.left();
+    assert_eq!(status.code(), Some(75), "{log}");
+    assert!(log.contains("cut at the end of the drain: a request of 127.0.0.1:"), "{log}");
+    assert_eq!(waiting.line(), "");
+}
+
+#[test]
+fn an_overdue_drain_names_what_it_cuts() {
+    let mut unit = Unit::new().set("DRAIN", 300);
+    let web = unit.tcp("127.0.0.1:0", "web");
+    let gate = Gate::new(&unit.folder, "gate");
+    let daemon = unit.wake();
+    let mut client = connect(web);
+    client.send(format!("GET /gate?{} HTTP/1.1\r\nHost: test\r\n\r\n", gate.query()));
+    let _waiting = gate.arrived();
+    daemon.signal(libc::SIGTERM);
+    let (status, log) = daemon.left();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("cut at the end of the drain") && log.contains("drain overdue"), "{log}");
+}
+
+#[test]
+fn a_reload_is_told_to_systemd() {
+    let mut unit = Unit::new().set("AFTER", 60_000);
+    let web = unit.tcp("127.0.0.1:0", "web");
+    let mut daemon = unit.wake();
+    daemon.signal(libc::SIGHUP);
+    let message = daemon.hear("RELOADING=1");
+    assert!(message.contains("MONOTONIC_USEC="), "{message}");
+    assert_eq!(connect(web).get("/").text(), "ok");
+    daemon.signal(libc::SIGTERM);
+    assert_eq!(daemon.left().0.code(), Some(0));
+}

@@ -1,0 +1,167 @@
+//! HTTP/2 with prior knowledge: its own client, so that GOAWAY and PING are seen.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::client::{Connection, SendRequest};
+use hyper::Request;
+use tokio::net::TcpStream;
+
+use crate::harness::{Gate, Unit};
+
+type Handle = SendRequest<Bytes>;
+
+async fn connect(address: SocketAddr) -> (Handle, Connection<TcpStream, Bytes>) {
+    let stream = TcpStream::connect(address).await.expect("it listens");
+    h2::client::handshake(stream).await.expect("a handshake")
+}
+
+async fn get(handle: &Handle, target: &str) -> Result<String, h2::Error> {
+    let request = Request::get(format!("http://test{target}")).body(()).expect("a request");
+    let (answer, _) = handle.clone().ready().await?.send_request(request, true)?;
+    let mut body = answer.await?.into_body();
+    let mut text = Vec::new();
+    while let Some(data) = body.data().await {
+        let data = data?;
+        let _ = body.flow_control().release_capacity(data.len());
+        text.extend_from_slice(&data);
+    }
+    Ok(String::from_utf8(text).expect("text"))
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(future)
+}
+
+#[test]
+fn streams_are_served_and_an_idle_connection_is_sent_off() {
+    let mut unit = Unit::new();
+    let web = unit.tcp("127.0.0.1:0", "web");
+    let daemon = unit.wake();
+    block_on(async {
+        let (handle, connection) = connect(web).await;
+        let connection = tokio::spawn(connection);
+        let (a, b, c) = tokio::join!(get(&handle, "/"), get(&handle, "/big/300000"), get(&handle, "/noise"));
+        assert_eq!((a.expect("served").as_str(), b.expect("served").len()), ("ok", 300_000));
+        assert_eq!(c.expect("served"), "noise");
+        // GOAWAY, our PING's answer, final GOAWAY, end: no error.
+        connection.await.expect("no panic").expect("a clean end");
+    });
+    daemon.asleep();
+}
+
+#[test]
+fn an_open_stream_holds() {
+    let mut unit = Unit::new().set("AFTER", 1);
+    let web = unit.tcp("127.0.0.1:0", "web");
+    let gate = Gate::new(&unit.folder, "gate");
+    let mut daemon = unit.wake();
+    let client = std::thread::spawn({
+        let target = format!("/gate?{}", gate.query());
+        move || {
+            block_on(async {
+                let (handle, connection) = connect(web).await;
+                tokio::spawn(connection);
+                get(&handle, &target).await.expect("served")
+            })
+        }
+    });
+    let waiting = gate.arrived();
+    daemon.hear("STATUS=awake: 1 request");
+    assert!(daemon.is_running());
+    waiting.open();
+    assert_eq!(client.join().expect("no panic"), "passed");
+    daemon.asleep();
+}
+
+#[test]
+fn a_drain_finishes_streams() {
+    let mut unit = Unit::new().set("AFTER", 60_000);
+    let web = unit.tcp("127.0.0.1:0", "web");
+    let gate = Gate::new(&unit.folder, "gate");
+    let mut daemon = unit.wake();
+    let client = std::thread::spawn({
+        let target = format!("/gate?{}", gate.query());
+        move || {
+            block_on(async {
+                let (handle, connection) = connect(web).await;
+                let connection = tokio::spawn(connection);
+                let answer = get(&handle, &target).await.expect("served");
+                connection.await.expect("no panic").expect("a clean end");
+                answer
+            })
+        }
+    });
+    let waiting = gate.arrived();
+    daemon.signal(libc::SIGTERM);
+    daemon.hear("STOPPING=1");
+    waiting.open();
+    assert_eq!(client.join().expect("no panic"), "passed");
+    assert_eq!(daemon.left().0.code(), Some(0));
+}
+
+#[test]
+fn a_reset_stream_drops_its_handler_and_lets_go() {
+    let mut unit = Unit::new();
+    let web = unit.tcp("127.0.0.1:0", "web");
+    let gate = Gate::new(&unit.folder, "gate");
+    let daemon = unit.wake();
+    let target = format!("http://test/gate?{}", gate.query());
+    let (reset, wait) = std::sync::mpsc::channel();
+    let client = std::thread::spawn(move || {
+        block_on(async {
+            let (mut handle, connection) = connect(web).await;
+            tokio::spawn(connection);
+            let (answer, mut stream) =
+                handle.send_request(Request::get(target).body(()).expect("a request"), true).expect("sent");
+            tokio::task::spawn_blocking(move || wait.recv()).await.expect("no panic").expect("told");
+            stream.send_reset(h2::Reason::CANCEL);
+            drop(answer);
+            tokio::time::timeout(Duration::from_secs(20), std::future::pending::<()>()).await.ok();
+        });
+    });
+    let mut waiting = gate.arrived();
+    reset.send(()).expect("it waits");
+    assert_eq!(waiting.line(), "");
+    daemon.asleep();
+    drop(client); // it ends with the test process
+}
+
+#[test]
+fn a_peer_that_answers_no_ping_does_not_keep_it() {
+    use std::io::Write;
+    let mut unit = Unit::new().set("AFTER", 100);
+    let web = unit.tcp("127.0.0.1:0", "web");
+    let daemon = unit.wake();
+    let mut mute = std::net::TcpStream::connect(web).expect("it listens");
+    mute.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").expect("taken");
+    daemon.asleep(); // 5 s after GOAWAY
+}
+
+#[test]
+fn half_a_preface_is_not_waited_for_long() {
+    use std::io::Write;
+    let mut unit = Unit::new().set("HEAD", 200);
+    let web = unit.tcp("127.0.0.1:0", "web");
+    let daemon = unit.wake();
+    let mut half = std::net::TcpStream::connect(web).expect("it listens");
+    half.write_all(b"PRI * HTTP/2.0\r\n\r\nSM").expect("taken");
+    daemon.asleep();
+}
+
+#[test]
+fn body_types_have_sizes() {
+    // The engine's own page (a 500) tells its length to HTTP/2 too.
+    let mut unit = Unit::new();
+    let web = unit.tcp("127.0.0.1:0", "web");
+    let daemon = unit.wake();
+    block_on(async {
+        let (handle, connection) = connect(web).await;
+        tokio::spawn(connection);
+        let page = get(&handle, "/panic").await.expect("an answer");
+        assert!(page.starts_with("500 Internal Server Error\nid "), "{page}");
+    });
+    daemon.asleep();
+}

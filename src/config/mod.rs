@@ -15,7 +15,6 @@ mod timeouts;
 
 pub use diagnostics::{Colour, Diagnostics};
 pub use read::Loaded;
-pub use settings::{Settings, Sleep, Timeouts};
 pub use source::{DEFAULT_FILE, Outcome, Source};
 
 use crate::handler::VERBS;

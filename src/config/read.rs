@@ -1,11 +1,11 @@
 //! From a file's text to a config: everything wrong with it at once.
 
 use super::diagnostics::line;
-use super::settings::{SECTIONS, Settings};
+use super::settings::{self, SECTIONS};
 use super::{document, routes, unknown};
-use crate::guard::Limits;
 use crate::route::{Router, Spec};
 use crate::schema::{Entry, Fault, Faults, Place, Table, Value};
+use crate::server::Settings;
 use crate::site::{Route, Site};
 
 /// The key of the routes.
@@ -35,7 +35,7 @@ pub(super) fn read(text: &str, sockets: Option<&[String]>) -> Result<Loaded, Vec
         let strange = section(schema.name).entries.iter().filter(|entry| !known.contains(&&entry.name[..]));
         strange.for_each(|entry| faults.add(unknown(entry, &known)));
     }
-    let settings = Settings::read(section, &mut faults);
+    let (settings, limits) = settings::read(section, &mut faults);
     let (router, routes) = read_routes(text, &document, sockets, &mut faults);
     if !syntax.is_empty() {
         // What cannot be read may make the rest look worse than it is.
@@ -45,7 +45,6 @@ pub(super) fn read(text: &str, sockets: Option<&[String]>) -> Result<Loaded, Vec
     }
     match router {
         Some(router) if faults.is_empty() => {
-            let limits = Limits { request: settings.timeouts.request, total: settings.timeouts.total };
             Ok(Loaded { site: Site { router, routes, limits, is_provisional: false }, settings })
         }
         _ => Err(faults.into_sorted()),

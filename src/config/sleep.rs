@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::settings::Sleep;
+use crate::lifecycle::Sleep;
 use crate::schema::{Key, Kind, Reader, Section};
 
 const ANY: Kind = Kind::Duration { least: Duration::ZERO };

@@ -8,10 +8,11 @@ use std::time::Duration;
 use super::last_good::LastGood;
 use super::read::read;
 use super::stamp::Stamp;
-use super::{Diagnostics, Loaded, Settings};
+use super::{Diagnostics, Loaded};
 use crate::handler::unavailable::Unavailable;
 use crate::handler::welcome::Welcome;
 use crate::schema::{Fault, Place};
+use crate::server::Settings;
 use crate::site::Site;
 
 /// The file that is read if no other is named.

@@ -2,9 +2,11 @@
 //!
 //! Only this module knows TOML. A bad config never takes the port down: see [`Source::load`].
 
+mod common;
 mod diagnostics;
 mod document;
 mod last_good;
+mod lines;
 mod read;
 mod routes;
 mod settings;

@@ -1,4 +1,4 @@
-//! The `dormouse` command.
+//! The `dormouse` command: what it was asked for, done, and how it ended.
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -10,18 +10,19 @@ use dormouse::cli::{self, Arguments, Command};
 const USAGE: u8 = 64;
 
 fn main() -> ExitCode {
-    let _started = Instant::now();
+    let started = Instant::now();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
+            let is_mistake = error.use_stderr(); // --help and --version are none
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
+            return ExitCode::from(if is_mistake { USAGE } else { 0 });
         }
     };
     ExitCode::from(match arguments.command {
-        Command::Serve(_) => 70,
+        Command::Serve(arguments) => cli::serve::run(&arguments, started),
         Command::Try(arguments) => cli::try_::run(&arguments),
-        Command::Check(_) => 70,
+        Command::Check(arguments) => cli::check::run(&arguments),
         Command::ActivateExec(arguments) => cli::activate_exec::run(&arguments),
     })
 }

@@ -2,6 +2,9 @@
 
 pub mod activate_exec;
 pub mod check;
+pub mod daemon;
+pub mod places;
+pub mod serve;
 pub mod try_;
 
 use std::ffi::OsString;

@@ -40,7 +40,9 @@ fn a_refusal_comes_after_the_answers_before_it() {
     let web = unit.tcp("127.0.0.1:0", "web");
     let daemon = unit.wake();
     let mut client = connect(web);
-    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /noise HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\n\r\n");
+    client.send(
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /noise HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+    );
     assert_eq!(client.answer().text(), "ok");
     assert_eq!(client.answer().text(), "noise");
     assert_eq!(client.answer().status(), 400);
@@ -54,7 +56,8 @@ fn a_bad_chunk_is_no_body() {
     let web = unit.tcp("127.0.0.1:0", "web");
     let daemon = unit.wake();
     let mut client = connect(web);
-    client.send("POST /upload HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcX\r\n0\r\n\r\n");
+    client
+        .send("POST /upload HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcX\r\n0\r\n\r\n");
     assert_eq!(client.answer().status(), 400);
     drop(client);
     daemon.asleep();
@@ -65,7 +68,8 @@ fn a_head_may_come_cut_at_every_byte() {
     let mut unit = Unit::new();
     let web = unit.tcp("127.0.0.1:0", "web");
     let daemon = unit.wake();
-    let request = "POST /upload HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    let request =
+        "POST /upload HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     let mut client = connect(web);
     for cut in 1..request.len() {
         client.send(&request[..cut]);

@@ -87,7 +87,7 @@ impl Unit {
         let notify_path = self.folder.join("notify");
         let _ = std::fs::remove_file(&notify_path);
         let notify = UnixDatagram::bind(&notify_path).expect("a fresh path");
-        notify.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        notify.set_read_timeout(Some(Duration::from_millis(50))).expect("a timeout");
         let mut command = self.command();
         command.env("NOTIFY_SOCKET", &notify_path).stderr(Stdio::piped());
         let process = command.spawn().expect("it starts");
@@ -130,7 +130,9 @@ impl Unit {
 pub fn fixture() -> PathBuf {
     let own = std::env::current_exe().expect("a path");
     let profile = own.parent().and_then(Path::parent).expect("target/PROFILE/deps");
-    profile.join("examples/fixture")
+    let fixture = profile.join("examples/fixture");
+    assert!(fixture.exists(), "build it first: cargo build --example fixture");
+    fixture
 }
 
 /// One wake of the program.
@@ -143,15 +145,22 @@ pub struct Daemon {
 impl Daemon {
     /// Waits for a message to systemd that contains `text`; what was heard before counts.
     pub fn hear(&mut self, text: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(message) = self.heard.iter().find(|message| message.contains(text)) {
                 return message.clone();
             }
+            let is_over = !self.is_running() || Instant::now() > deadline;
             let mut buffer = [0; 4096];
-            let len = self.notify.recv(&mut buffer).unwrap_or_else(|error| {
-                panic!("no {text:?} was notified ({error}), only {:?}", self.heard);
-            });
-            self.heard.push(String::from_utf8_lossy(&buffer[..len]).into_owned());
+            match self.notify.recv(&mut buffer) {
+                Ok(len) => self.heard.push(String::from_utf8_lossy(&buffer[..len]).into_owned()),
+                Err(_) if is_over => {
+                    let mut process = self.process.take().expect("not reaped");
+                    let _ = process.kill();
+                    panic!("no {text:?} was notified, only {:?}; log:\n{}", self.heard, log_of(&mut process));
+                }
+                Err(_) => {} // the short timeout, so that the end of the process is noticed
+            }
         }
     }
 

@@ -27,10 +27,12 @@ impl Handler for Welcome {
             return pages::error(StatusCode::NOT_FOUND, Format::asked(head.headers), head.uri.path(), None)
                 .into();
         }
-        let details = is_local(context.exchange.peer(), head.headers).then(|| Details {
-            config: &self.config,
-            awake: context.exchange.snapshot().uptime,
-            leaves: self.after.map(|after| clock(SystemTime::now() + after)),
+        let details = is_local(context.exchange.peer(), head.headers).then(|| {
+            let now = context.exchange.snapshot();
+            // The engine knows whether it will leave at all; when, after this request, the config knows.
+            let leaves_after = now.asleep_in.and(self.after);
+            let leaves = leaves_after.map(|after| clock(SystemTime::now() + after));
+            Details { config: &self.config, awake: now.uptime, leaves }
         });
         page(Format::named(head.headers).unwrap_or(Format::Html), details.as_ref()).into()
     }

@@ -70,7 +70,7 @@ impl Details<'_> {
     fn leaves(&self) -> String {
         match &self.leaves {
             Some(time) => format!("It will leave at {time} UTC, unless somebody asks again."),
-            None => "It will not leave by itself as it was started.".to_owned(),
+            None => "It stays awake until it is stopped.".to_owned(),
         }
     }
 }

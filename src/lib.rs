@@ -24,6 +24,24 @@
 //! body       server/       the hold ends when its last byte has been handed to the kernel
 //! ```
 //!
+//! # Embedding
+//!
+//! An existing axum, tower or hyper app goes behind the engine unchanged; `examples/axum.rs` is a whole program.
+//!
+//! ```no_run
+//! use dormouse::{Engine, Sockets};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let app = axum::Router::new().route("/", axum::routing::get(|| async { "hello" }));
+//!     let sockets = Sockets::inherited()?.or_bind("127.0.0.1:3000")?;
+//!     Engine::new(sockets).serve_tower(app)?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Every request carries an [`Exchange`] as an extension: who asked, on which socket, whether it counts, and when the
+//! client or the daemon is leaving.
+//!
 //! # Modules
 //!
 //! Arrows point one way: `cli -> config -> site -> (route, guard, handler, log) -> server -> lifecycle -> activation`;

@@ -25,6 +25,10 @@ fn child() {
             let worker = thread::Builder::new().name("worker".into()).spawn(|| panic!("oh no"));
             worker.expect("a thread can be had").join().expect_err("it panics");
         }
+        "abort" => {
+            std::panic::catch_unwind(|| panic!("the end")).expect_err("it panics");
+            std::process::abort();
+        }
         "flood" => (0..100_000).for_each(|number| tracing::info!(number, "flood")),
         _ => {}
     }
@@ -43,7 +47,7 @@ fn play(scene: &str, variables: &[(&str, &str)]) -> Output {
 
 /// The log without the times, one item a line.
 fn lines_of(output: &Output) -> Vec<String> {
-    assert!(output.status.success(), "{output:?}");
+    assert_ne!(output.status.code(), Some(101), "{output:?}"); // the child's own assertions
     let text = String::from_utf8_lossy(&output.stderr);
     text.lines().map(|line| line.split_once("  ").expect("a time of day, two spaces").1.to_owned()).collect()
 }
@@ -69,6 +73,13 @@ fn a_panic_is_one_line_of_the_log() {
     assert!(lines[0].starts_with("error: panic at tests/log.rs:"), "{lines:?}");
     assert!(lines[0].contains(": oh no  location=tests/log.rs:"), "{lines:?}");
     assert!(lines[0].ends_with(" thread=worker"), "{lines:?}");
+}
+
+#[test]
+fn a_panic_that_ends_the_process_is_logged_too() {
+    let output = play("abort", &[]);
+    assert_eq!(output.status.code(), None, "{output:?}");
+    assert!(lines_of(&output)[0].contains(": the end  location="), "{output:?}");
 }
 
 #[test]

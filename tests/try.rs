@@ -130,7 +130,7 @@ fn ctrl_c_ends_both_and_leaves_nothing() {
     // In a terminal it would reach the whole group; the child is in one of its own.
     held.signal(Signal::INT);
     assert_eq!(held.code(), Some(0));
-    assert_eq!(held.temporary_folders(), [PathBuf::new(); 0]);
+    assert!(held.temporary_folders().is_empty());
     TcpStream::connect(&held.address).expect_err("the port is free again");
 }
 
@@ -201,6 +201,7 @@ fn a_unix_socket_is_held_and_removed() {
     let mut answer = String::new();
     connection.read_to_string(&mut answer).expect("an answer");
     assert!(answer.ends_with("hello"), "{answer}");
+    drop(connection);
     held.woken(1);
     held.line_with("asleep  #1");
     held.signal(Signal::INT);

@@ -11,6 +11,9 @@ use super::{Listener, Origin, SocketError, Sockets};
 /// The name of every socket bound by hand.
 const NAME: &str = "listen";
 
+/// How many connections may wait to be accepted: systemd's default (systemd.socket(5), Backlog=).
+const BACKLOG: i32 = 4096;
+
 impl Sockets {
     /// Binds `ADDR:PORT` (a name is resolved, its first address taken) or `unix:PATH`, and adds it.
     ///
@@ -31,6 +34,8 @@ impl Sockets {
             listener.set_nonblocking(true).map_err(failed)?;
             (listener.into(), Origin::Bound(None))
         };
+        // The standard library listens with a queue of 128; the kernel caps this at net.core.somaxconn.
+        rustix::net::listen(&socket, BACKLOG).map_err(|errno| failed(errno.into()))?;
         self.listeners.push(Listener::new(socket, NAME.into(), origin));
         Ok(())
     }

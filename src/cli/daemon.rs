@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::config::{self, Diagnostics, Loaded, Outcome, Source};
+use crate::config::{Diagnostics, Loaded, Outcome, Source};
 use crate::lifecycle::keeper::Hooks;
 use crate::log;
+use crate::server::Control;
 use crate::server::engine::Program;
-use crate::server::{Control, Settings, Timeouts};
 use crate::site::Live;
 
 /// How long falling asleep may wait for the log; the last flush, before the exit, is the one that must not lose.
@@ -30,7 +30,7 @@ pub fn program(source: Source, outcome: Outcome, control: &Control) -> Program<L
     let daemon = Daemon(Arc::new(Inner { source, control: control.clone(), problem: Mutex::new(None) }));
     let (loaded, diagnostics) = outcome.into_parts();
     daemon.note(diagnostics.as_ref());
-    control.set_settings(engine_settings(&loaded.settings));
+    control.set_settings(loaded.settings);
     let renewing = daemon.clone();
     let live = Live::new(loaded.site, move || renewing.renew().map(|loaded| loaded.site));
     Program { service: live.clone(), hooks: Arc::new(Reloading { daemon, live }) }
@@ -44,7 +44,7 @@ impl Daemon {
         if diagnostics.is_none() {
             tracing::info!(file = %self.0.source.file().display(), "the config is taken up");
         }
-        self.0.control.set_settings(engine_settings(&loaded.settings));
+        self.0.control.set_settings(loaded.settings.clone());
         Some(loaded)
     }
 
@@ -74,7 +74,7 @@ impl Hooks for Reloading {
         let Inner { source, control, .. } = &*self.daemon.0;
         match source.read() {
             Ok(loaded) => {
-                control.set_settings(engine_settings(&loaded.settings));
+                control.set_settings(loaded.settings);
                 self.live.swap(loaded.site);
                 self.daemon.note(None);
                 tracing::info!(file = %source.file().display(), "config reloaded");
@@ -92,15 +92,6 @@ impl Hooks for Reloading {
 
     fn problem(&self) -> Option<String> {
         self.daemon.0.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-/// What of the config is the engine's; the rest is the guards'.
-fn engine_settings(settings: &config::Settings) -> Settings {
-    let config::Timeouts { first_byte, head, body, write, keep_alive, .. } = settings.timeouts;
-    Settings {
-        sleep: settings.sleep.clone(),
-        timeouts: Timeouts { first_byte, head, body, write, keep_alive },
     }
 }
 

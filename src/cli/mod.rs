@@ -52,7 +52,7 @@ pub struct Serve {
 /// Arguments of `dormouse try`.
 #[derive(Debug, Args)]
 pub struct Try {
-    /// Config file [default: the built-in welcome page]
+    /// Config file [default: /etc/dormouse/dormouse.toml, or the built-in welcome page if there is none]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Where to hold the port

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
+use super::lines::{Lines, floor};
 use crate::schema::{Fault, Place};
 
-/// More than this would scroll the first ones away.
+/// More than this nobody reads. A log file that was taken for a config has thousands.
 const MOST: usize = 50;
 
 /// Everything wrong with one file, in its order. Never empty.
@@ -23,7 +24,7 @@ enum Kind {
     /// The file cannot be read at all; in one line.
     Unreadable(String),
     /// It can, and these are wrong.
-    Faulty { text: String, faults: Vec<Fault> },
+    Faulty { text: String, faults: Vec<Fault>, more: usize },
 }
 
 /// Whether to use colours.
@@ -42,8 +43,10 @@ impl Diagnostics {
     }
 
     /// What is wrong with a file's text; `faults` is sorted and not empty.
-    pub(super) fn faulty(file: &Path, text: String, faults: Vec<Fault>) -> Self {
-        Self { file: file.to_owned(), kind: Kind::Faulty { text, faults } }
+    pub(super) fn faulty(file: &Path, text: String, mut faults: Vec<Fault>) -> Self {
+        let more = faults.len().saturating_sub(MOST);
+        faults.truncate(MOST);
+        Self { file: file.to_owned(), kind: Kind::Faulty { text, faults, more } }
     }
 
     /// The file.
@@ -55,18 +58,19 @@ impl Diagnostics {
     pub fn count(&self) -> usize {
         match &self.kind {
             Kind::Unreadable(_) => 1,
-            Kind::Faulty { faults, .. } => faults.len(),
+            Kind::Faulty { faults, more, .. } => faults.len() + more,
         }
     }
 
-    /// One line each: `/etc/dormouse/dormouse.toml:12:5: unknown key "aftr"; did you mean "after"?`
+    /// One line each, the first 50: `/etc/dormouse/dormouse.toml:12:5: unknown key "aftr"; did you mean "after"?`
     pub fn lines(&self) -> Vec<String> {
         let file = self.file.display();
         let lines = match &self.kind {
             Kind::Unreadable(why) => vec![format!("{file}: {why}")],
-            Kind::Faulty { text, faults } => {
+            Kind::Faulty { text, faults, .. } => {
+                let lines = Lines::new(text);
                 let line = |fault: &Fault| {
-                    let (line, column) = line_and_column(text, &fault.place);
+                    let (line, column) = lines.line_and_column(&fault.place);
                     let help = fault.help.iter().map(|help| format!(", {help}")).collect::<String>();
                     format!("{file}:{line}:{column}: {}{help}", fault.message)
                 };
@@ -98,14 +102,14 @@ impl Diagnostics {
                 let title = format!("{file}: {}", printable(why));
                 renderer.render(&[Group::with_title(Level::ERROR.primary_title(title))]) + "\n"
             }
-            Kind::Faulty { text, faults } => {
+            Kind::Faulty { text, faults, more } => {
                 let mut out = String::new();
-                for fault in faults.iter().take(MOST) {
+                for fault in faults {
                     out.push_str(&renderer.render(&[group(&file, text, fault)]));
                     out.push_str("\n\n");
                 }
-                if faults.len() > MOST {
-                    out.push_str(&format!("... and {} more\n", faults.len() - MOST));
+                if *more > 0 {
+                    out.push_str(&format!("... and {more} more\n"));
                 }
                 out
             }
@@ -114,7 +118,7 @@ impl Diagnostics {
 }
 
 fn group<'f>(file: &'f str, text: &'f str, fault: &'f Fault) -> Group<'f> {
-    let primary = AnnotationKind::Primary.span(span(text, &fault.place)).label(fault.label.as_deref());
+    let primary = AnnotationKind::Primary.span(span(text, &fault.place));
     let others = fault
         .others
         .iter()
@@ -135,23 +139,6 @@ fn span(text: &str, place: &Place) -> Range<usize> {
     let end = floor(text, end).clamp(start, line_end);
     let one = text[start..].chars().next().filter(|c| *c != '\n').map_or(0, char::len_utf8);
     start..end.max(start + one)
-}
-
-/// Both counted from one, the column in characters.
-fn line_and_column(text: &str, place: &Place) -> (usize, usize) {
-    let before = &text[..floor(text, place.bytes().start)];
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
-}
-
-/// The line a place begins on, counted from one.
-pub(super) fn line(text: &str, place: &Place) -> usize {
-    line_and_column(text, place).0
-}
-
-fn floor(text: &str, at: usize) -> usize {
-    let at = at.min(text.len());
-    (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
 /// One line without control characters, whatever a file is called or says.
@@ -210,7 +197,7 @@ mod tests {
         ) {
             let faults = places.into_iter().map(|(start, end)| {
                 let place = Place::new(start..end);
-                Fault::new(&place, text.clone()).help(text.clone()).label(text.clone()).other(&place, "other")
+                Fault::new(&place, text.clone()).help(text.clone()).other(&place, "other")
             });
             let diagnostics = some(&text, faults.collect());
             for colour in [Colour::Yes, Colour::No] {

@@ -5,10 +5,13 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use crate::schema::{Entry, Fault, Faults, Item, Place, Table, Value};
 
+/// As many errors of TOML itself as are looked at.
+const MOST: usize = 50;
+
 /// Reads TOML as far as it can be read. What is no TOML is noted among the faults.
 pub(super) fn parse(text: &str, faults: &mut Faults) -> Table {
     let (table, errors) = DeTable::parse_recoverable(text);
-    for error in errors {
+    for error in errors.into_iter().take(MOST) {
         faults.add(Fault::new(&Place::new(error.span().unwrap_or_default()), lower_case(error.message())));
     }
     let whole = Place::new(table.span());

@@ -32,6 +32,9 @@ impl LastGood {
         if fs::read(&self.file).is_ok_and(|kept| kept == text.as_bytes()) {
             return Ok(());
         }
+        if let Some(directory) = self.file.parent() {
+            fs::create_dir_all(directory)?;
+        }
         let new = self.file.with_extension("toml.new");
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         file.write_all(text.as_bytes())?;

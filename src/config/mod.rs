@@ -2,9 +2,11 @@
 //!
 //! Only this module knows TOML. A bad config never takes the port down: see [`Source::load`].
 
+mod common;
 mod diagnostics;
 mod document;
 mod last_good;
+mod lines;
 mod read;
 mod routes;
 mod settings;
@@ -15,10 +17,19 @@ mod timeouts;
 
 pub use diagnostics::{Colour, Diagnostics};
 pub use read::Loaded;
-pub use settings::{Settings, Timeouts};
 pub use source::{DEFAULT_FILE, Outcome, Source};
 
-use crate::schema::{Entry, Fault, Value, nearest};
+use crate::handler::VERBS;
+use crate::schema::{Document, Entry, Fault, Value, nearest};
+
+/// Everything a config file can say, for those who describe it.
+pub fn schema() -> Document {
+    Document {
+        sections: settings::SECTIONS.to_vec(),
+        common: routes::common_keys().collect(),
+        verbs: VERBS.iter().map(|verb| &verb.schema).collect(),
+    }
+}
 
 /// A key or table that is not known among these.
 fn unknown(entry: &Entry, known: &[&str]) -> Fault {
@@ -27,5 +38,65 @@ fn unknown(entry: &Entry, known: &[&str]) -> Fault {
     match nearest(&entry.name, known.iter().copied()) {
         Some(nearest) => fault.help(format!("did you mean {nearest:?}?")),
         None => fault.help(format!("known here: {}", known.join(", "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::{Faults, Key, Reader, Table};
+
+    fn keys() -> Vec<Key> {
+        let Document { sections, common, verbs } = schema();
+        let of_sections = sections.iter().flat_map(|section| section.keys.iter());
+        let of_verbs = verbs.iter().flat_map(|verb| verb.keys.iter().chain([&verb.operand]));
+        of_sections.chain(common).chain(of_verbs).copied().collect()
+    }
+
+    /// Whether a line of the file says something that its key takes.
+    fn is_taken(key: &Key, line: &str) -> bool {
+        let mut faults = Faults::default();
+        let table: Table = document::parse(line, &mut faults);
+        Reader::new(&table, &mut faults).check(key);
+        faults.is_empty()
+    }
+
+    #[test]
+    fn every_declared_example_and_default_is_right() {
+        for key in keys() {
+            assert!(is_taken(&key, &key.line()), "example of {}", key.name);
+            if let Some(default) = key.default {
+                assert!(
+                    is_taken(&key.example(default), &key.example(default).line()),
+                    "default of {}",
+                    key.name
+                );
+                assert!(
+                    Reader::new(&Table::default(), &mut Faults::default()).check(&key),
+                    "default of {}",
+                    key.name
+                );
+            }
+            assert!(key.help.ends_with('.'), "help of {}", key.name);
+        }
+    }
+
+    #[test]
+    fn verbs_and_keys_have_names_of_their_own() {
+        let verbs: Vec<_> = VERBS.iter().map(|verb| verb.schema.name()).collect();
+        for name in &verbs {
+            assert_eq!(keys().iter().filter(|key| key.name == *name).count(), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_manual_and_the_schema_name_every_key() {
+        let (page, json) =
+            (crate::schema::man::render(&schema(), "0"), crate::schema::json::render(&schema()));
+        let _: serde_json::Value = serde_json::from_str(&json).expect("json");
+        for key in keys() {
+            assert!(page.contains(key.name), "{}", key.name);
+            assert!(json.contains(&format!("\"{}\"", key.name)), "{}", key.name);
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! From a file's text to a config: everything wrong with it at once.
 
-use super::diagnostics::line;
-use super::settings::{SECTIONS, Settings};
+use super::lines::Lines;
+use super::settings::{self, SECTIONS};
 use super::{document, routes, unknown};
-use crate::guard::Limits;
 use crate::route::{Router, Spec};
 use crate::schema::{Entry, Fault, Faults, Place, Table, Value};
+use crate::server::Settings;
 use crate::site::{Route, Site};
 
 /// The key of the routes.
@@ -21,6 +21,7 @@ pub struct Loaded {
 
 /// Reads a config. `sockets` are the names systemd passed, where they are known.
 pub(super) fn read(text: &str, sockets: Option<&[String]>) -> Result<Loaded, Vec<Fault>> {
+    let lines = Lines::new(text);
     let mut syntax = Faults::default();
     let document = document::parse(text, &mut syntax);
     let mut faults = Faults::default();
@@ -35,17 +36,16 @@ pub(super) fn read(text: &str, sockets: Option<&[String]>) -> Result<Loaded, Vec
         let strange = section(schema.name).entries.iter().filter(|entry| !known.contains(&&entry.name[..]));
         strange.for_each(|entry| faults.add(unknown(entry, &known)));
     }
-    let settings = Settings::read(section, &mut faults);
-    let (router, routes) = read_routes(text, &document, sockets, &mut faults);
+    let (settings, limits) = settings::read(section, &mut faults);
+    let (router, routes) = read_routes(&lines, &document, sockets, &mut faults);
     if !syntax.is_empty() {
         // What cannot be read may make the rest look worse than it is.
-        let lines: Vec<_> = syntax.iter().map(|fault| line(text, &fault.place)).collect();
-        faults.retain(|fault| !fault.is_absence && !lines.contains(&line(text, &fault.place)));
+        let unread: Vec<_> = syntax.iter().map(|fault| lines.line(&fault.place)).collect();
+        faults.retain(|fault| !fault.is_absence && !unread.contains(&lines.line(&fault.place)));
         faults.append(syntax);
     }
     match router {
         Some(router) if faults.is_empty() => {
-            let limits = Limits { request: settings.timeouts.request, total: settings.timeouts.total };
             Ok(Loaded { site: Site { router, routes, limits, is_provisional: false }, settings })
         }
         _ => Err(faults.into_sorted()),
@@ -92,7 +92,7 @@ fn strange(entry: &Entry) -> Fault {
 
 /// Reads every route; the router is there if they can be told apart.
 fn read_routes(
-    text: &str,
+    lines: &Lines<'_>,
     document: &Table,
     sockets: Option<&[String]>,
     faults: &mut Faults,
@@ -108,7 +108,7 @@ fn read_routes(
     for route in tables.into_iter().filter_map(|table| routes::read(table, sockets, faults)) {
         specs.push(route.spec);
         places.push(route.place);
-        read.push(route.route);
+        read.extend(route.route);
     }
     let paths: Vec<_> = specs.iter().map(|spec| spec.pattern.to_string()).collect();
     let conflicts = match Router::new(specs) {
@@ -121,7 +121,7 @@ fn read_routes(
             "nothing tells {} from {} on line {}: both would take the same requests",
             paths[conflict.second],
             paths[conflict.first],
-            line(text, first)
+            lines.line(first)
         );
         let fault = Fault::new(second, message).other(first, "the other one");
         faults.add(fault.help("change a path, or set them apart by `host`, `methods` or `socket`"));

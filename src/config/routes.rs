@@ -1,53 +1,32 @@
 //! `[[route]]`: from a table to a route at work.
 
-use hyper::Method;
-
+use super::common::{self, COMMON, PATH};
 use super::unknown;
 use crate::guard::{self, Chain};
 use crate::handler::{RouteShape, VERBS, Verb};
-use crate::route::{HostPattern, MethodSet, Pattern, Spec};
-use crate::schema::{Counts, Fault, Faults, Key, Kind, Place, Placed, Reader, Table, Value};
+use crate::route::{Pattern, Spec};
+use crate::schema::{Fault, Faults, Key, Place, Reader, Table, Value};
 use crate::site::Route;
 
-const PATH: Key = Key::new(
-    "path",
-    Kind::Text,
-    "The path it takes. Ending in / everything below; else exactly. {name} is one segment, {*rest} all that follows.",
-)
-.example("/docs/");
-const HOST: Key = Key::new(
-    "host",
-    Kind::Texts,
-    "Only for these hosts, without port. *.example.org is all below example.org.",
-)
-.example("example.org");
-const SOCKET: Key =
-    Key::new("socket", Kind::Text, "Only on the socket with this FileDescriptorName=.").example("admin");
-const METHODS: Key =
-    Key::new("methods", Kind::Texts, "Only these methods; GET brings HEAD. The default is the verb's.")
-        .example(r#"["GET", "POST"]"#);
-const KEEPS_AWAKE: Key =
-    Key::new("keeps_awake", Kind::Boolean, "Whether its requests restart the sleep clock.")
-        .default("true")
-        .example("false");
-
-/// The keys every route may have, beside the chain's and its verb's.
-pub(super) const COMMON: &[Key] = &[PATH, HOST, SOCKET, METHODS, KEEPS_AWAKE];
+/// The keys every route may have, whatever its verb.
+pub(super) fn common_keys() -> impl Iterator<Item = &'static Key> {
+    COMMON.iter().chain(guard::keys())
+}
 
 /// Every key any route may have.
 pub(super) fn all_keys() -> impl Iterator<Item = &'static Key> {
-    let of_verbs = VERBS.iter().flat_map(|verb| verb.schema.keys.iter().chain([&verb.schema.operand]));
-    COMMON.iter().chain(guard::keys()).chain(of_verbs)
+    common_keys().chain(VERBS.iter().flat_map(|verb| verb.schema.keys.iter().chain([&verb.schema.operand])))
 }
 
 /// A route as read, and where its path stands.
 pub(super) struct Read {
     pub spec: Spec,
-    pub route: Route,
+    /// `None` if its verb is not used rightly: whether it can be told apart from others is known all the same.
+    pub route: Option<Route>,
     pub place: Place,
 }
 
-/// Reads one route; `None` if something is wrong with it. `sockets` are the names systemd passed, where they are known.
+/// Reads one route; `None` if it is not clear when it is asked. `sockets` are the names systemd passed, where they are known.
 pub(super) fn read(table: &Table, sockets: Option<&[String]>, faults: &mut Faults) -> Option<Read> {
     let verb = verb(table, faults);
     unknown_keys(table, verb, faults);
@@ -59,25 +38,20 @@ pub(super) fn read(table: &Table, sockets: Option<&[String]>, faults: &mut Fault
         reader.fault(fault.help(format!("for example: {}", PATH.line())));
     }
     let pattern = path.and_then(|path| pattern(&mut reader, path));
-    let hosts = hosts(&mut reader);
-    let socket = socket(&mut reader, sockets);
-    let methods = methods(&mut reader);
+    let hosts = common::hosts(&mut reader);
+    let socket = common::socket(&mut reader, sockets);
+    let methods = common::methods(&mut reader);
     let chain = Chain::read(&mut reader);
     let (verb, path) = (verb?, path?);
-    let keeps_awake = keeps_awake(&mut reader, verb);
+    let keeps_awake = common::keeps_awake(&mut reader, verb);
     let parameters = pattern
         .as_ref()
         .map_or_else(|| braced(path), |pattern| pattern.names().iter().map(|n| &n[..]).collect());
     let is_subtree = pattern.as_ref().is_some_and(Pattern::is_subtree);
     let handler = (verb.build)(&mut reader, &RouteShape { path, parameters: &parameters, is_subtree });
     let methods = methods.unwrap_or_else(|| verb.schema.methods.into());
-    let route = Route {
-        verb: verb.schema.name(),
-        operand: operand(table, verb),
-        handler: handler?,
-        chain,
-        keeps_awake,
-    };
+    let (verb, operand) = (verb.schema.name(), operand(table, verb));
+    let route = handler.map(|handler| Route { verb, operand, handler, chain, keeps_awake });
     Some(Read { spec: Spec { pattern: pattern?, hosts, socket, methods }, route, place })
 }
 
@@ -108,7 +82,7 @@ fn unknown_keys(table: &Table, verb: Option<&'static Verb>, faults: &mut Faults)
     let verbs: Vec<_> =
         VERBS.iter().copied().filter(|own| verb.is_none_or(|verb| std::ptr::eq(*own, verb))).collect();
     let of_verbs = verbs.iter().flat_map(|verb| verb.schema.keys.iter().chain([&verb.schema.operand]));
-    let known: Vec<_> = COMMON.iter().chain(guard::keys()).chain(of_verbs).map(|key| key.name).collect();
+    let known: Vec<_> = common_keys().chain(of_verbs).map(|key| key.name).collect();
     for entry in table.entries.iter().filter(|entry| !known.contains(&&entry.name[..])) {
         let owner = VERBS.iter().find(|verb| verb.schema.keys.iter().any(|key| key.name == entry.name));
         faults.add(match (owner, verb) {
@@ -144,74 +118,6 @@ fn pattern(reader: &mut Reader<'_>, path: &str) -> Option<Pattern> {
 fn braced(path: &str) -> Vec<&str> {
     let closed = path.split('{').skip(1).filter_map(|part| part.split_once('}'));
     closed.map(|(name, _)| name.trim_start_matches('*')).collect()
-}
-
-fn hosts(reader: &mut Reader<'_>) -> Vec<HostPattern> {
-    let host = |placed: Placed<'_>, reader: &mut Reader<'_>| match HostPattern::parse(placed.text) {
-        Ok(host) => Some(host),
-        Err(error) => {
-            reader.fault(
-                Fault::new(placed.place, error.to_string()).help(format!("for example: {}", HOST.line())),
-            );
-            None
-        }
-    };
-    let texts = list(reader, &HOST).unwrap_or_default();
-    texts.into_iter().filter_map(|placed| host(placed, reader)).collect()
-}
-
-/// One string or several, at least one.
-fn list<'t>(reader: &mut Reader<'t>, key: &Key) -> Option<Vec<Placed<'t>>> {
-    let texts = reader.texts(key)?;
-    if texts.is_empty() {
-        let fault = Fault::new(&reader.place(key), "an empty list: no request would reach this route");
-        reader.fault(fault.help(format!("leave `{}` out, or write for example: {}", key.name, key.line())));
-    }
-    Some(texts)
-}
-
-fn socket(reader: &mut Reader<'_>, passed: Option<&[String]>) -> Option<String> {
-    let name = reader.text(&SOCKET)?;
-    if let Some(passed) = passed.filter(|passed| !passed.iter().any(|own| own == name)) {
-        let fault = Fault::new(&reader.place(&SOCKET), format!("systemd passed no socket named {name:?}"));
-        let there = passed.join(", ");
-        reader.fault(
-            fault.help(format!("add FileDescriptorName={name} to its .socket unit; there are: {there}")),
-        );
-    }
-    Some(name.to_owned())
-}
-
-fn methods(reader: &mut Reader<'_>) -> Option<MethodSet> {
-    let texts = list(reader, &METHODS)?;
-    let mut methods = Vec::new();
-    for Placed { text, place } in texts {
-        let capitals = text.to_ascii_uppercase();
-        match text.parse::<Method>() {
-            Ok(method) if text == capitals => methods.push(method),
-            Ok(_) => reader.fault(
-                Fault::new(place, "methods are written in capitals").help(format!("write {capitals:?}")),
-            ),
-            Err(_) => {
-                let fault = Fault::new(place, format!("{text:?} is no method"));
-                reader.fault(fault.help(format!("for example: {}", METHODS.line())));
-            }
-        }
-    }
-    Some(MethodSet::only(methods))
-}
-
-fn keeps_awake(reader: &mut Reader<'_>, verb: &Verb) -> bool {
-    let wanted = reader.boolean(&KEEPS_AWAKE).unwrap_or(true);
-    if verb.schema.counts == Counts::Yes {
-        return wanted;
-    }
-    if wanted && reader.has(&KEEPS_AWAKE) {
-        let fault =
-            Fault::new(&reader.place(&KEEPS_AWAKE), format!("`{}` never keeps it awake", verb.schema.name()));
-        reader.fault(fault.help("leave it out"));
-    }
-    false
 }
 
 /// The operand as people wrote it.

@@ -8,10 +8,11 @@ use std::time::Duration;
 use super::last_good::LastGood;
 use super::read::read;
 use super::stamp::Stamp;
-use super::{Diagnostics, Loaded, Settings};
+use super::{Diagnostics, Loaded};
 use crate::handler::unavailable::Unavailable;
 use crate::handler::welcome::Welcome;
 use crate::schema::{Fault, Place};
+use crate::server::Settings;
 use crate::site::Site;
 
 /// The file that is read if no other is named.
@@ -97,16 +98,15 @@ impl Source {
             Err(diagnostics) => diagnostics,
         };
         let last_good = self.last_good.as_ref().and_then(LastGood::read);
-        match last_good.and_then(|text| read(&text, self.sockets.as_deref()).ok()) {
-            Some(loaded) => {
-                let mut loaded = self.finish(loaded);
+        match last_good.and_then(|text| self.parse(&text).ok()) {
+            Some(mut loaded) => {
                 loaded.site.is_provisional = true;
                 Outcome::LastGood(diagnostics, loaded)
             }
             None => {
                 let site = Site::stand_in("unavailable", Box::new(Unavailable), false);
-                let loaded = self.finish(Loaded { site, settings: Settings::default() });
-                Outcome::Unavailable(diagnostics, loaded)
+                let loaded = Loaded { site, settings: Settings::default() };
+                Outcome::Unavailable(diagnostics, self.finish(loaded))
             }
         }
     }
@@ -114,15 +114,21 @@ impl Source {
     /// Reads the config, and keeps it as the last good one if it is good.
     pub fn read(&self) -> Result<Loaded, Diagnostics> {
         let text = self.text()?;
-        let (text, is_there) = (text.as_deref().unwrap_or_default(), text.is_some());
-        let loaded = read(text, self.sockets.as_deref())
-            .map_err(|faults| Diagnostics::faulty(&self.file, text.to_owned(), faults))?;
-        if let (Some(last_good), true) = (&self.last_good, is_there)
+        let loaded = self.parse(text.as_deref().unwrap_or_default())?;
+        if let (Some(last_good), Some(text)) = (&self.last_good, &text)
             && let Err(error) = last_good.keep(text)
         {
             tracing::warn!(file = %last_good.file().display(), %error, "cannot keep the last good config");
         }
-        Ok(self.finish(loaded))
+        Ok(loaded)
+    }
+
+    /// What a file with this text would say.
+    pub fn parse(&self, text: &str) -> Result<Loaded, Diagnostics> {
+        match read(text, self.sockets.as_deref()) {
+            Ok(loaded) => Ok(self.finish(loaded)),
+            Err(faults) => Err(Diagnostics::faulty(&self.file, text.to_owned(), faults)),
+        }
     }
 
     /// Reads the config again if the file has changed since it was last read: one `stat` if it has not.

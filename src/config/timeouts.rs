@@ -1,7 +1,8 @@
 //! `[timeouts]`.
 
-use super::settings::Timeouts;
+use crate::guard::Limits;
 use crate::schema::{Key, Kind, Reader, Section};
+use crate::server::Timeouts;
 
 const fn timeout(name: &'static str, default: &'static str, help: &'static str) -> Key {
     Key::new(name, Kind::DurationOrNever, help).default(default)
@@ -22,14 +23,16 @@ pub(super) const SECTION: Section = Section {
     keys: &[FIRST_BYTE, HEAD, BODY, REQUEST, TOTAL, WRITE, KEEP_ALIVE],
 };
 
-pub(super) fn read(reader: &mut Reader<'_>) -> Timeouts {
-    Timeouts {
+/// What the engine waits for, and what one exchange may take.
+pub(super) fn read(reader: &mut Reader<'_>) -> (Timeouts, Limits) {
+    let timeouts = Timeouts {
         first_byte: reader.duration_or_never(&FIRST_BYTE),
         head: reader.duration_or_never(&HEAD),
         body: reader.duration_or_never(&BODY),
-        request: reader.duration_or_never(&REQUEST),
-        total: reader.duration_or_never(&TOTAL),
         write: reader.duration_or_never(&WRITE),
         keep_alive: reader.duration_or_never(&KEEP_ALIVE),
-    }
+    };
+    let limits =
+        Limits { request: reader.duration_or_never(&REQUEST), total: reader.duration_or_never(&TOTAL) };
+    (timeouts, limits)
 }

@@ -88,12 +88,16 @@ pub struct Chain {
 }
 
 impl Chain {
+    /// These, in this order.
+    pub fn new(guards: Vec<Box<dyn Guard>>, finishers: Vec<Box<dyn Finisher>>) -> Self {
+        Self { guards, finishers }
+    }
+
     /// Reads a route's table.
     pub fn read(reader: &mut Reader<'_>) -> Self {
-        Self {
-            guards: GUARDS.iter().filter_map(|link| (link.build)(reader)).collect(),
-            finishers: FINISHERS.iter().filter_map(|link| (link.build)(reader)).collect(),
-        }
+        let guards = GUARDS.iter().filter_map(|link| (link.build)(reader)).collect();
+        let finishers = FINISHERS.iter().filter_map(|link| (link.build)(reader)).collect();
+        Self::new(guards, finishers)
     }
 
     /// The guards, in order.

@@ -6,7 +6,7 @@ use hyper::{Request, Response};
 
 use super::{Answer, Body, Handler, RequestContext, RouteShape, Verb};
 use crate::schema::{self, Counts, Key, Kind, Methods, Reader};
-use crate::server::exchange::Snapshot;
+use crate::server::Snapshot;
 
 const SHOW: Key = Key::new(
     "show",
@@ -49,7 +49,13 @@ impl Handler for Health {
 fn health(now: &Snapshot) -> String {
     let health = serde_json::json!({
         "phase": now.phase,
-        "connections": { "new": now.new, "busy": now.busy, "idle": now.idle, "lingering": now.lingering },
+        "connections": {
+            "new": now.new,
+            "busy": now.busy,
+            "idle": now.idle,
+            "lingering": now.lingering,
+            "tunnels": now.tunnels,
+        },
         "requests_in_flight": now.in_flight,
         "tasks": now.tasks,
         "uptime_seconds": now.uptime.as_secs_f64(),

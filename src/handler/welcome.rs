@@ -27,10 +27,12 @@ impl Handler for Welcome {
             return pages::error(StatusCode::NOT_FOUND, Format::asked(head.headers), head.uri.path(), None)
                 .into();
         }
-        let details = is_local(context.exchange.peer(), head.headers).then(|| Details {
-            config: &self.config,
-            awake: context.exchange.snapshot().uptime,
-            leaves: self.after.map(|after| clock(SystemTime::now() + after)),
+        let details = is_local(context.exchange.peer(), head.headers).then(|| {
+            let now = context.exchange.snapshot();
+            // The engine knows whether it will leave at all; when, after this request, the config knows.
+            let leaves_after = now.asleep_in.and(self.after);
+            let leaves = leaves_after.map(|after| clock(SystemTime::now() + after));
+            Details { config: &self.config, awake: now.uptime, leaves }
         });
         page(Format::named(head.headers).unwrap_or(Format::Html), details.as_ref()).into()
     }
@@ -68,7 +70,7 @@ impl Details<'_> {
     fn leaves(&self) -> String {
         match &self.leaves {
             Some(time) => format!("It will leave at {time} UTC, unless somebody asks again."),
-            None => "It will not leave by itself as it was started.".to_owned(),
+            None => "It stays awake until it is stopped.".to_owned(),
         }
     }
 }

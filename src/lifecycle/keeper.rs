@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::time::{self, MissedTickBehavior};
@@ -42,11 +43,12 @@ pub trait Connections: Send + Sync + 'static {
     fn describe(&self) -> String;
 }
 
-/// What the program around the engine does at certain moments. Each runs on the serving thread, so it is brief.
+/// What the program around the engine does at certain moments, on the serving thread unless said otherwise.
 pub trait Hooks: Send + Sync + 'static {
     /// SIGHUP: read the configuration again, and swap it whole or keep the old one.
     fn reload(&self) {}
-    /// Before every attempt to fall asleep: flush what may be lost. A request can still call it back.
+    /// Before every attempt to fall asleep: flush what may be lost. It may block, briefly: it runs on the blocking pool,
+    /// and a request can still call the process back.
     fn before_sleep(&self) {}
     /// Something people should see in front of the status, such as a bad configuration.
     fn problem(&self) -> Option<String> {
@@ -68,6 +70,8 @@ pub struct Keeper<C> {
     status: Status,
     story: Story,
     listening: Listen,
+    /// The flush before falling asleep: begun, and whether it is over.
+    flush: Option<Arc<AtomicBool>>,
     stopped_by: Option<&'static str>,
     has_warned_of_datagrams: bool,
 }
@@ -108,6 +112,7 @@ impl<C: Connections> Keeper<C> {
             status: Status::default(),
             story: Story { started: parts.started, ready: Instant::now() },
             listening: Listen::ToNothing,
+            flush: None,
             stopped_by: None,
             has_warned_of_datagrams: false,
         })
@@ -167,8 +172,12 @@ impl<C: Connections> Keeper<C> {
         loop {
             let facts = self.facts();
             match self.machine.step(Event::Look, &facts) {
-                Step::CloseIdle | Step::Reopen => self.connections.phase_changed(self.machine.phase()),
-                Step::Sweep => self.sweep(),
+                Step::CloseIdle | Step::Reopen => {
+                    self.flush = None;
+                    self.connections.phase_changed(self.machine.phase());
+                }
+                Step::Sweep if self.is_flushed() => self.sweep(),
+                Step::Sweep => return None,
                 Step::Drain => self.begin_drain(),
                 Step::StopAccepting => self.stop_accepting(),
                 Step::Cut => self.cut(),
@@ -180,9 +189,24 @@ impl<C: Connections> Keeper<C> {
         }
     }
 
+    /// Flushes on the blocking pool, once each time idle connections were closed; true once that is over.
+    fn is_flushed(&mut self) -> bool {
+        if let Some(is_over) = &self.flush {
+            return is_over.load(Ordering::Acquire);
+        }
+        let is_over = Arc::new(AtomicBool::new(false));
+        self.flush = Some(is_over.clone());
+        let (hooks, activity) = (self.hooks.clone(), self.activity.clone());
+        tokio::task::spawn_blocking(move || {
+            hooks.before_sleep();
+            is_over.store(true, Ordering::Release);
+            activity.nudge();
+        });
+        false
+    }
+
     /// The last look: what is found is admitted and means Serving; otherwise the exchange to committed decides.
     fn sweep(&mut self) {
-        self.hooks.before_sleep();
         let event = match self.doors.sweep() {
             Ok(Some(arrival)) => {
                 self.admit(arrival);

@@ -5,6 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::phase::Exit;
 
+/// `MESSAGE_ID` of a wake and of its end, by which systemd/dormouse.catalog explains them (journalctl -x).
+const WAKE: &str = "d792c1e0f9914912b1e3dd9e9e8bbb6b";
+const SLEEP: &str = "551583e7c3e240fb94426a189b9705e1";
+
 /// What happened in this wake, counted as it happens.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -38,12 +42,11 @@ impl Story {
     /// Tells of the wake. `woken_by` is whoever was waiting when it became ready; nobody when it was started by hand.
     pub fn tell_wake(&self, woken_by: Option<&str>) {
         let ready_ms = millis(self.ready - self.started);
-        match woken_by {
-            Some(by) => {
-                tracing::info!(woken_by = by, ready_ms, "awake: woken by {by}, ready in {ready_ms} ms")
-            }
-            None => tracing::info!(ready_ms, "awake: started with nobody waiting, ready in {ready_ms} ms"),
-        }
+        let cause = match woken_by {
+            Some(by) => format!("woken by {by}"),
+            None => "started with nobody waiting".to_owned(),
+        };
+        tracing::info!(message_id = WAKE, woken_by, ready_ms, "awake: {cause}, ready in {ready_ms} ms");
     }
 
     /// Tells of the sleep, or of whatever other end it was.
@@ -52,14 +55,24 @@ impl Story {
         let (served, noise) = (tally.served.load(Relaxed), tally.noise.load(Relaxed));
         let (accepted, datagrams) = (tally.accepted.load(Relaxed), tally.datagrams.load(Relaxed));
         let late_bytes = tally.late_bytes.load(Relaxed);
-        let quiet_ms = millis(quiet);
         let end = match exit {
             Exit::Asleep => "asleep",
             Exit::Drained => "stopped",
             Exit::Overdue => "stopped, drain overdue",
             Exit::Cut => "stopped, cut by a second signal",
         };
+        let mut text =
+            format!("{end}: {why}; awake {:.1} s, served {}", awake_ms / 1e3, count_of(served, "request"));
+        let oddities = [
+            (noise, format!("{noise} not counted")),
+            (datagrams, format!("{} dropped", count_of(datagrams, "datagram"))),
+            (late_bytes, format!("{} too late", count_of(late_bytes, "byte"))),
+        ];
+        for (_, oddity) in oddities.iter().filter(|(count, _)| *count > 0) {
+            text = format!("{text}, {oddity}");
+        }
         tracing::info!(
+            message_id = SLEEP,
             why,
             served,
             noise,
@@ -67,23 +80,17 @@ impl Story {
             datagrams,
             late_bytes,
             awake_ms,
-            quiet_ms,
-            "{end}: {why}; awake {}, served {}, {noise} not counted",
-            seconds(awake_ms),
-            requests(served),
+            quiet_ms = millis(quiet),
+            "{text}",
         );
     }
 }
 
-fn requests(count: u64) -> String {
-    if count == 1 { "1 request".to_owned() } else { format!("{count} requests") }
+fn count_of(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
-/// Milliseconds with three digits after the point, for fields.
+/// Milliseconds with three digits after the point.
 fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
-}
-
-fn seconds(millis: f64) -> String {
-    format!("{:.1} s", millis / 1e3)
 }

@@ -2,14 +2,22 @@
 
 use std::any::Any;
 use std::panic::{self, PanicHookInfo};
+use std::time::Duration;
+
+/// How long a panic waits for its line to be written. Usually it takes well under a millisecond.
+const DEADLINE: Duration = Duration::from_millis(50);
 
 /// Replaces the standard hook, which writes to stderr.
+///
+/// The line is flushed here: nobody knows yet whether the process outlives the panic, and without that line nobody
+/// would ever know why it did not.
 pub fn install() {
     panic::set_hook(Box::new(|info| {
         let location = info.location().map(ToString::to_string).unwrap_or_default();
         let thread = std::thread::current();
         let thread = thread.name().unwrap_or("unnamed");
         tracing::error!(location, thread, "{}", message(info, &location));
+        super::flush(DEADLINE);
     }));
 }
 

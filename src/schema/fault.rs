@@ -9,8 +9,6 @@ pub struct Fault {
     pub place: Place,
     /// What is wrong, lower case, no full stop.
     pub message: String,
-    /// A note on the marked place itself.
-    pub label: Option<String>,
     /// The way out.
     pub help: Option<String>,
     /// Other places that have to do with it, with a note on each.
@@ -25,7 +23,6 @@ impl Fault {
         Self {
             place: place.clone(),
             message: message.into(),
-            label: None,
             help: None,
             others: Vec::new(),
             is_absence: false,
@@ -35,13 +32,6 @@ impl Fault {
     /// Something that should stand at a place and does not.
     pub fn absence(place: &Place, message: impl Into<String>) -> Self {
         Self { is_absence: true, ..Self::new(place, message) }
-    }
-
-    /// Adds a note on the marked place.
-    #[must_use]
-    pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(label.into());
-        self
     }
 
     /// Adds the way out.

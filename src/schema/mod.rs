@@ -6,8 +6,11 @@
 //! the first.
 
 pub mod duration;
+pub mod json;
+pub mod man;
 pub mod size;
 
+mod document;
 mod fault;
 mod fit;
 mod key;
@@ -17,6 +20,7 @@ mod suggest;
 mod value;
 mod verb;
 
+pub use document::Document;
 pub use fault::{Fault, Faults};
 pub use key::Key;
 pub use kind::Kind;

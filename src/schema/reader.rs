@@ -128,6 +128,12 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// Whether there is a value, read or by default: what the tests of declarations ask.
+    #[cfg(test)]
+    pub(crate) fn check(&mut self, key: &Key) -> bool {
+        self.fit(key).is_some()
+    }
+
     fn fit(&mut self, key: &Key) -> Option<Fit<'t>> {
         let default = || key.default.and_then(|text| key.kind.fit_default(text));
         let Some(entry) = self.table.get(key.name) else { return default() };

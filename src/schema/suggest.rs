@@ -1,7 +1,13 @@
 //! Did you mean?
 
+/// No key is longer, and nearness takes time with the square of the length.
+const LONGEST: usize = 64;
+
 /// The candidate nearest to what was written, if any is near enough to be what was meant.
 pub fn nearest<'c>(written: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    if written.len() > LONGEST {
+        return None;
+    }
     let written = written.to_lowercase();
     let length = written.chars().count();
     let allowed = (length / 3).max(1).min(length.saturating_sub(1));

@@ -20,7 +20,7 @@ pub fn just_read<'a>(cursor: &'a mut ReadBufCursor<'_>, len: usize) -> &'a [u8] 
     // SAFETY: the transport reported these bytes as read, hence written.
     #[allow(unsafe_code)]
     unsafe {
-        read.assume_init_ref()
+        std::slice::from_raw_parts(read.as_ptr().cast(), read.len())
     }
 }
 

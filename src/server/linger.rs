@@ -26,9 +26,11 @@ const AFTER_ANSWER: Duration = Duration::from_secs(2);
 
 /// Ends a connection: says what is left to say, closes our side, waits for the other.
 pub async fn end<T: Transport>(link: &Link<T>, ended: Ended) {
-    link.record.set_state(State::Lingering);
+    if !matches!(ended, Ended::Over) {
+        link.record.set_state(State::Lingering);
+    }
     match ended {
-        Ended::Over => {}
+        Ended::Over => {} // or in other hands, if it was upgraded
         Ended::Quiet => {
             let grace = link.shared.settings().sleep.grace;
             let late = discard(link, Instant::now() + grace).await;

@@ -156,15 +156,21 @@ fn settings() -> Settings {
     settings
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    #[cfg(feature = "daemon")]
-    dormouse::log::start("fixture");
+fn run() -> Result<Exit, Box<dyn Error>> {
     let sockets = Sockets::inherited()?.or_bind("127.0.0.1:0")?;
-    let exit = Engine::new(sockets).settings(settings()).serve_tower(app())?;
-    #[cfg(feature = "daemon")]
+    Ok(Engine::new(sockets).settings(settings()).serve_tower(app())?)
+}
+
+fn main() {
+    dormouse::log::start("fixture");
+    let exit = run();
     dormouse::log::flush(dormouse::log::FLUSH_DEADLINE);
     std::process::exit(match exit {
-        Exit::Cut => 75,
-        Exit::Asleep | Exit::Drained | Exit::Overdue => 0,
+        Ok(Exit::Cut) => 75,
+        Ok(Exit::Asleep | Exit::Drained | Exit::Overdue) => 0,
+        Err(error) => {
+            eprintln!("{error}");
+            70
+        }
     })
 }

@@ -84,11 +84,16 @@ impl Unit {
 
     /// Starts the fixture, as systemd does when something has come.
     pub fn start(&self) -> Daemon {
+        self.start_program(&fixture())
+    }
+
+    /// Starts another program in its place.
+    pub fn start_program(&self, program: &Path) -> Daemon {
         let notify_path = self.folder.join("notify");
         let _ = std::fs::remove_file(&notify_path);
         let notify = UnixDatagram::bind(&notify_path).expect("a fresh path");
         notify.set_read_timeout(Some(Duration::from_millis(50))).expect("a timeout");
-        let mut command = self.command();
+        let mut command = self.command(program);
         command.env("NOTIFY_SOCKET", &notify_path).stderr(Stdio::piped());
         let process = command.spawn().expect("it starts");
         Daemon { process: Some(process), notify, heard: Vec::new() }
@@ -102,11 +107,11 @@ impl Unit {
     }
 
     /// The program with its sockets as descriptors 3 and up, `LISTEN_PID` set by `activate-exec`.
-    fn command(&self) -> Command {
+    fn command(&self, program: &Path) -> Command {
         let fds: Vec<RawFd> = self.sockets.iter().map(|(fd, _)| fd.as_raw_fd()).collect();
         let names: Vec<&str> = self.sockets.iter().map(|(_, name)| name.as_str()).collect();
         let mut command = Command::new(env!("CARGO_BIN_EXE_dormouse"));
-        command.arg("activate-exec").arg(fixture()).envs(self.settings.iter().cloned());
+        command.arg("activate-exec").arg(program).envs(self.settings.iter().cloned());
         command.env("LISTEN_FDS", fds.len().to_string()).env("LISTEN_FDNAMES", names.join(":"));
         // SAFETY: only async-signal-safe calls between fork and exec; every descriptor is moved out of the way first.
         #[allow(unsafe_code)]
@@ -126,13 +131,18 @@ impl Unit {
     }
 }
 
-/// The fixture beside the test binary.
+/// The engine's test program.
 pub fn fixture() -> PathBuf {
+    example("fixture")
+}
+
+/// An example, built beside the test binary.
+pub fn example(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("a path");
     let profile = own.parent().and_then(Path::parent).expect("target/PROFILE/deps");
-    let fixture = profile.join("examples/fixture");
-    assert!(fixture.exists(), "build it first: cargo build --example fixture");
-    fixture
+    let example = profile.join("examples").join(name);
+    assert!(example.exists(), "build it first: cargo build --example {name}");
+    example
 }
 
 /// One wake of the program.

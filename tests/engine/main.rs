@@ -4,6 +4,7 @@
 #![cfg(feature = "daemon")] // activate-exec, which hands the sockets over, is the daemon's
 
 mod drain;
+mod embedding;
 mod framing;
 mod harness;
 mod http1;

@@ -13,8 +13,8 @@ use super::folder::Folder;
 /// The first descriptor that is passed (SD_LISTEN_FDS_START).
 const FIRST_PASSED: RawFd = 3;
 
-/// What `LISTEN_FDNAMES` says: the name systemd gives by default, the socket unit's.
-const SOCKET_NAME: &str = "dormouse.socket";
+/// What `LISTEN_FDNAMES` says, as the `FileDescriptorName=` of the unit that is shipped.
+const SOCKET_NAME: &str = "http";
 
 /// The running child.
 pub struct Child(std::process::Child);

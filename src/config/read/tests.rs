@@ -90,6 +90,9 @@ path = "/c"
 text = "c"
 redirect = "/d"
 "#;
+    let verbs: Vec<_> = crate::handler::VERBS.iter().map(|verb| verb.schema.name()).collect();
+    let no_verb =
+        format!("11:1: this route has no verb: it does not say what to do, add one of: {}", verbs.join(", "));
     assert_eq!(
         wrong(text),
         [
@@ -99,7 +102,7 @@ redirect = "/d"
             r#"6:9: `grace` takes a duration: "0.5s" is not a number with a unit, for example: grace = "200ms""#,
             r#"8:8: `head` takes a duration or "never": zero would be over at once; "never" sets no limit, for example: head = "10s""#,
             r#"9:1: this route has no `path`, for example: path = "/docs/""#,
-            r#"11:1: this route has no verb: it does not say what to do, add one of: text, redirect, show"#,
+            &no_verb,
             r#"14:8: a path begins with a slash, write "/b""#,
             r#"16:10: `status` takes an HTTP status from 200 to 599: this is out of range, for example: status = 404"#,
             r#"20:1: a route has one verb: `text` or `redirect`, write a [[route]] for each"#,
@@ -223,11 +226,15 @@ fn a_key_in_the_wrong_place_is_sent_to_the_right_one() {
 
 #[test]
 fn routes_that_cannot_be_told_apart_name_each_other() {
-    let text = "[[route]]\npath = '/a/{x}'\ntext = '1'\n\n[[route]]\npath = '/a/{y}'\ntext = '2'\n";
+    // Also if something else is wrong with one of them.
+    let text = "[[route]]\npath = '/a/{x}'\ntext = '1'\n\n[[route]]\npath = '/a/{y}'\ntext = 2\n";
     assert_eq!(
         wrong(text),
-        ["6:8: nothing tells /a/{y} from /a/{x} on line 2: both would take the same requests, \
-          change a path, or set them apart by `host`, `methods` or `socket`"]
+        [
+            "6:8: nothing tells /a/{y} from /a/{x} on line 2: both would take the same requests, \
+          change a path, or set them apart by `host`, `methods` or `socket`",
+            r#"7:8: `text` takes a string: this is a number, for example: text = "Hello from dormouse\n""#
+        ]
     );
 }
 
@@ -279,4 +286,13 @@ proptest! {
         let _ = wrong(&format!("[[route]]\n{key} = {value}\n"));
         let _ = wrong(&format!("[sleep]\n{key} = {value}\n[timeouts]\n{key} = {value}\n"));
     }
+}
+
+#[test]
+fn a_file_that_is_no_config_at_all_is_told_in_no_time() {
+    let log = "2026-11-21T00:00:00 host dormouse[1]: awake = \"no\" [x\n".repeat(20_000);
+    let lines = wrong(&log);
+    assert_eq!(lines.len(), 50);
+    let keys: String = (0..20_000).map(|number| format!("key{number} = {number}\n")).collect();
+    assert_eq!(wrong(&keys).len(), 50);
 }

@@ -106,8 +106,9 @@ fn what_the_command_line_says_wins() {
 #[test]
 fn the_last_good_config_is_written_only_when_it_changes() {
     let scratch = Scratch::new("keep");
-    let (file, kept) = (scratch.write("a.toml", GOOD), scratch.0.join("last-good.toml"));
-    let source = Source::new(Some(&file)).with_state(&scratch.0);
+    let (file, state) = (scratch.write("a.toml", GOOD), scratch.0.join("made/when/needed"));
+    let kept = state.join("last-good.toml");
+    let source = Source::new(Some(&file)).with_state(&state);
     source.load();
     let first = Stamp::of(&kept);
     source.load();

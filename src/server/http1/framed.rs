@@ -151,19 +151,13 @@ impl<T: Transport> Framed<T> {
     fn wait_for_client(&mut self) {
         let record = &self.link.record;
         match &self.turn {
-            Turn::Head(scanner) if scanner.is_begun() => {
-                if record.state() != State::Head {
-                    record.set_state(State::Head);
-                    record.reading_since.store(self.link.shared.activity.since_origin(), Relaxed);
-                }
+            Turn::Head(scanner) if scanner.is_begun() && record.state() != State::Head => {
+                record.set_state(State::Head);
             }
-            Turn::Body(_) => {
-                if record.reading_since.load(Relaxed) == 0 {
-                    record.reading_since.store(self.link.shared.activity.since_origin(), Relaxed);
-                }
-            }
-            _ => {} // New or Idle: noted when it became that
+            Turn::Body(_) if record.reading_since.load(Relaxed) == 0 => {}
+            _ => return, // New or Idle: noted when it became that
         }
+        record.reading_since.store(self.link.shared.activity.since_origin(), Relaxed);
     }
 
     /// The answer has been handed to the kernel whole.
@@ -201,14 +195,14 @@ impl<T: Transport> Read for Framed<T> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
+            if this.pass == 0 && !this.held.is_empty() {
+                this.release()?;
+            }
             if this.link.is_refused() {
                 return Poll::Ready(Ok(())); // hyper sees the end; the refusal is written once it has let go
             }
             if this.link.body_timed_out() {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
-            if this.pass == 0 && !this.held.is_empty() {
-                this.release()?;
             }
             if this.pass > 0 {
                 let some = this.pass.min(cursor.remaining());

@@ -88,10 +88,10 @@ fn finished<T: Transport>(link: &Link<T>, result: &hyper::Result<()>) -> End {
 fn poll_outside<T: Transport>(link: &Link<T>, clock: &mut Clock, cx: &mut Context<'_>) -> Poll<Option<End>> {
     match link.shared.stage() {
         Stage::Cut => return Poll::Ready(Some(End::Over)),
-        Stage::CloseIdle if link.record.state() == State::Idle => {
-            if link.leave_if_quiet() == Leave::HalfClosed {
-                return Poll::Ready(Some(End::Quiet));
-            }
+        Stage::CloseIdle
+            if link.record.state() == State::Idle && link.leave_if_quiet() == Leave::HalfClosed =>
+        {
+            return Poll::Ready(Some(End::Quiet));
         }
         _ => {}
     }

@@ -1,10 +1,10 @@
 //! Connections: from an accepted stream to the last byte of the last answer.
 //!
 //! - [`engine`]: the public entry; sockets and a service in, an exit out;
-//! - [`connection`]: the life of one connection; [`http1`] and [`http2`] in the middle, [`linger`] at its end;
-//! - [`transport`], [`framing`]: the bytes, and where requests begin and end in them;
-//! - [`record`], [`link`], [`shared`]: what is known of one connection, and of all;
-//! - [`service`], [`exchange`], [`tower`]: the way of a request into somebody's service and back.
+//! - `connection`: the life of one connection; `http1` and `http2` in the middle, `linger` at its end;
+//! - `transport`, [`framing`]: the bytes, and where requests begin and end in them;
+//! - `record`, `link`, `shared`: what is known of one connection, and of all;
+//! - `service`, [`exchange`], `tower`: the way of a request into somebody's service and back.
 
 mod buffer;
 mod clock;

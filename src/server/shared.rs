@@ -75,7 +75,7 @@ pub struct Shared {
     pub draining: Notify,
     /// When the process was ready.
     pub ready: Instant,
-    /// How many times the service was woken since boot, this one included; 0 when nobody counts.
+    /// How many times the service was woken since boot, this one included; 1 when nobody counts.
     pub wakes: AtomicU64,
     stage: AtomicU8,
     /// When the stage began, in the activity's nanoseconds.
@@ -103,7 +103,7 @@ impl Shared {
             in_flight: AtomicUsize::new(0),
             draining: Notify::new(),
             ready: Instant::now(),
-            wakes: AtomicU64::new(0),
+            wakes: AtomicU64::new(1),
             stage: AtomicU8::new(Stage::Open as u8),
             stage_since: AtomicU64::new(0),
             settings: ArcSwap::from_pointee(Dated::new(settings)),

@@ -46,10 +46,12 @@ impl Activity {
         Some(Hold { activity: self.clone(), unit })
     }
 
-    /// Restarts the clock: something that counts ends now. Call it *before* its hold is dropped, so that nobody sees
-    /// the count at zero with the old time.
-    pub fn extend(&self) {
-        self.extended.fetch_max(self.since_origin(), Ordering::AcqRel);
+    /// Restarts the clock: something that counts ends now, in the nanoseconds of [`Activity::since_origin`]. Call it
+    /// *before* its hold is dropped, so that nobody sees the count at zero with the old time.
+    pub fn extend(&self) -> u64 {
+        let now = self.since_origin();
+        self.extended.fetch_max(now, Ordering::AcqRel);
+        now
     }
 
     /// When something that counts last ended.

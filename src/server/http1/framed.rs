@@ -167,10 +167,10 @@ impl<T: Transport> Framed<T> {
             _ if record.state() == State::Tunnel => self.turn = Turn::Tunnel,
             Turn::Answer => {
                 self.turn = Turn::Head(Scanner::default());
-                if record.counts.swap(false, AcqRel) {
-                    shared.activity.extend();
-                }
-                record.reading_since.store(shared.activity.since_origin(), Relaxed);
+                let activity = &shared.activity;
+                let counts = record.counts.swap(false, AcqRel);
+                let now = if counts { activity.extend() } else { activity.since_origin() };
+                record.reading_since.store(now, Relaxed);
                 record.set_state(State::Idle);
                 if self.held.is_empty() {
                     self.held = BytesMut::new();

@@ -49,3 +49,13 @@ fn a_reset_is_seen_while_a_body_is_unread() {
     assert_eq!(waiting.line(), "", "the handler is dropped");
     daemon.asleep();
 }
+
+#[test]
+fn a_client_that_stops_taking_many_small_pieces_lets_go() {
+    let mut unit = Unit::new().set("WRITE", 300);
+    let web = unit.tcp("127.0.0.1:0", "web");
+    let daemon = unit.wake();
+    let mut client = connect(web);
+    client.send("GET /crumbs/1000000000 HTTP/1.1\r\nHost: a\r\n\r\n");
+    daemon.asleep();
+}

@@ -43,6 +43,7 @@ fn app() -> Router {
         .route("/gone", get(gone))
         .route("/stream", get(stream))
         .route("/big/{bytes}", get(big))
+        .route("/crumbs/{bytes}", get(async |Path(bytes): Path<usize>| Body::new(Crumbs(bytes))))
         .route("/upload", post(|body: Bytes| async move { body.len().to_string() }))
         .route("/echo", post(|request: Request| async move { Body::new(request.into_body()) }))
         .route("/ignore", post(|| async { (StatusCode::PAYLOAD_TOO_LARGE, "too large") }))
@@ -117,6 +118,24 @@ async fn big(Path(bytes): Path<usize>) -> Body {
         }
     });
     Body::new(Channel(receiver))
+}
+
+/// That many bytes, ready at any time, in pieces so small that each fills no buffer.
+struct Crumbs(usize);
+
+impl http_body::Body for Crumbs {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        const CRUMB: Bytes = Bytes::from_static(b"a crumb of an answer");
+        let crumb = CRUMB.slice(..CRUMB.len().min(self.0));
+        self.0 -= crumb.len();
+        std::task::Poll::Ready((!crumb.is_empty()).then(|| Ok(http_body::Frame::data(crumb))))
+    }
 }
 
 /// `Upgrade: echo`: what comes goes back.

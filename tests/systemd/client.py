@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Keeps requests going while a command runs, and fails if one of them is not answered with 200.
 
-    client.py [--fresh N] [--keepalive N] [--edge N --after SECONDS] [--path PATH] -- COMMAND...
+    client.py [--fresh N] [--keepalive N] [--edge N --after SECONDS] [--slowest SECONDS] -- COMMAND...
 
 --fresh      loops with a new connection for every request
 --keepalive  loops that reuse one; like every pool they look whether it was closed before they use it
 --edge       loops with a new connection after a pause around SECONDS, where the server is about to fall asleep
+--slowest    fails too if a request took longer
 """
 
 import argparse
@@ -99,6 +100,7 @@ def main():
     parser.add_argument("--keepalive", type=int, default=0)
     parser.add_argument("--edge", type=int, default=0)
     parser.add_argument("--after", type=float, default=0.05)
+    parser.add_argument("--slowest", type=float, default=TIMEOUT)
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--path", default="/hello")
     parser.add_argument("command", nargs="+")
@@ -121,7 +123,8 @@ def main():
     for line in tally.failures[:10]:
         print(line)
     # A request sent in the very microseconds in which the server closes can meet no server's rule; more is a bug.
-    sys.exit(status != 0 or bool(tally.failures) or tally.raced > 1 or tally.done < 2 * WARM_UP)
+    sys.exit(status != 0 or bool(tally.failures) or tally.raced > 1 or tally.done < 2 * WARM_UP
+             or tally.slowest > options.slowest)
 
 
 main()

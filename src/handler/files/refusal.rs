@@ -47,8 +47,11 @@ impl Refusal {
             Errno::ACCESS => Self::denied(&root.display().to_string()),
             Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::LOOP => {
                 let path = root.display().to_string();
-                let directive = sandbox_directive(&path);
-                error!(path, "files: {path} is not there: {error}; does {directive} of the unit hide it?");
+                let (user, directive) = (user(), sandbox_directive(&path));
+                error!(
+                    path,
+                    "files: {path} is not there for {user}: {error}; does {directive} of the unit hide it?"
+                );
                 Self::Status(StatusCode::INTERNAL_SERVER_ERROR)
             }
             error => Self::broken(&root.display().to_string(), error),
@@ -73,7 +76,7 @@ impl Refusal {
         // names ourselves would be a second, weaker resolver.
         let hint = match error {
             Errno::NOSYS | Errno::PERM => {
-                "; dormouse needs openat2: Linux 5.6 or newer, and no seccomp filter against it"
+                "; dormouse needs openat2: Linux 5.6 or newer, and no seccomp filter against it (RestrictSUIDSGID= is one)"
             }
             _ => "",
         };

@@ -18,7 +18,7 @@ use super::link::{Leave, Link, Overdue};
 use super::record::State;
 use super::service::{Counted, Protocol};
 use super::shared::Stage;
-use super::transport::{PeerEnd, Transport};
+use super::transport::{PeerEvent, Transport};
 use crate::lifecycle::Hold;
 
 /// [`Ended`], before its hold has begun.
@@ -97,7 +97,7 @@ fn poll_outside<T: Transport>(link: &Link<T>, clock: &mut Clock, cx: &mut Contex
     }
     match clock.poll_overdue(cx, link) {
         Poll::Ready(overdue) => poll_overdue(link, overdue),
-        Poll::Pending => poll_gone(link, cx).map(Some),
+        Poll::Pending => poll_gone(link, cx),
     }
 }
 
@@ -106,6 +106,8 @@ fn poll_overdue<T: Transport>(link: &Link<T>, overdue: Overdue) -> Poll<Option<E
         Overdue::Head => Poll::Ready(Some(End::Refused(Refusal::HeadTimeout))),
         Overdue::Body => {
             link.time_out_body();
+            // Told once: a hyper that reads no more of the body would be asked for ever.
+            link.record.reading_since.store(0, Relaxed);
             Poll::Ready(None)
         }
         Overdue::Write => {
@@ -119,18 +121,24 @@ fn poll_overdue<T: Transport>(link: &Link<T>, overdue: Overdue) -> Poll<Option<E
     }
 }
 
-/// hyper reads nothing while an answer is pending, so the client's end is watched for here. A reset ends everything;
-/// a FIN may be a half-close, so the service decides.
-fn poll_gone<T: Transport>(link: &Link<T>, cx: &mut Context<'_>) -> Poll<End> {
+/// hyper reads nothing while an answer is pending, or once nobody wants the request's body, so the client's end is
+/// watched for here. A reset ends everything; a FIN may be a half-close, so the service decides.
+fn poll_gone<T: Transport>(link: &Link<T>, cx: &mut Context<'_>) -> Poll<Option<End>> {
     let record = &link.record;
-    let is_answering = record.state() == State::Busy && record.reading_since.load(Relaxed) == 0;
-    if !is_answering || record.is_gone() {
-        return Poll::Pending;
+    while record.state() == State::Busy && !record.is_gone() {
+        match ready!(link.transport.poll_peer(cx)) {
+            // Of its body, perhaps: hyper looks again, if it still reads that.
+            PeerEvent::Sent if record.reading_since.load(Relaxed) != 0 => return Poll::Ready(None),
+            PeerEvent::Sent => {}
+            PeerEvent::Closed => {
+                record.set_gone();
+                return Poll::Ready(None);
+            }
+            PeerEvent::Reset => {
+                record.set_gone();
+                return Poll::Ready(Some(End::Over));
+            }
+        }
     }
-    let end = ready!(link.transport.poll_peer_end(cx));
-    record.set_gone();
-    match end {
-        PeerEnd::Closed => Poll::Pending,
-        PeerEnd::Reset => Poll::Ready(End::Over),
-    }
+    Poll::Pending
 }

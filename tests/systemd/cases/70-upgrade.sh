@@ -17,12 +17,15 @@ ids_of() {
     for unit in "$@"; do property "$unit" InvocationID; done
 }
 runs_the_installed_program() {
-    refute grep deleted <<<"$(inside readlink "/proc/$(property "$1" MainPID)/exe")"
+    equal "the program of $1" /usr/bin/dormouse "$(inside readlink "/proc/$(property "$1" MainPID)/exe")"
 }
+runs_anew() { [[ $(ids_of "$1") != "$2" ]] || { echo "$1 was not restarted" && return 1; }; }
 
 upgrade_loses_nothing() {
     configure "$ROUTES"
-    put /etc/dormouse/blog.toml <<<$'[[route]]\npath = "/hello"\ntext = "blog"\n'
+    # Awake before, and still awake afterwards though nobody asks it anything.
+    put /etc/dormouse/blog.toml <<<$'[sleep]\nmin_awake = "1m"\n[[route]]\npath = "/hello"\ntext = "blog"\n'
+    inside systemctl --quiet stop dormouse@blog.service
     get /hello >/dev/null
     inside curl --silent --unix-socket /run/dormouse-blog.sock http://blog/hello
     local package sockets services
@@ -31,8 +34,8 @@ upgrade_loses_nothing() {
     services=$(ids_of dormouse.service dormouse@blog.service)
     under_load --fresh 2 --keepalive 2 -- dpkg --install "$package"
     equal 'the sockets' "$sockets" "$(ids_of dormouse.socket dormouse@blog.socket)"
-    [[ $(ids_of dormouse.service) != "$(head -n 1 <<<"$services")" ]]
-    [[ $(ids_of dormouse@blog.service) != "$(tail -n 1 <<<"$services")" ]]
+    runs_anew dormouse.service "$(head -n 1 <<<"$services")"
+    runs_anew dormouse@blog.service "$(tail -n 1 <<<"$services")"
     runs_the_installed_program dormouse.service
     runs_the_installed_program dormouse@blog.service
     no_failed_unit

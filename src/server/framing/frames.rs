@@ -105,6 +105,11 @@ impl Streams {
         self.open.len()
     }
 
+    /// Whether the client has ever opened one.
+    pub fn any_ever(&self) -> bool {
+        self.last > 0
+    }
+
     /// Whether a request is still on its way in.
     pub fn any_request_incomplete(&self) -> bool {
         self.open.iter().any(|stream| !stream.is_request_whole)

@@ -20,6 +20,7 @@ use super::service::{Counted, Protocol};
 use super::shared::Stage;
 use super::transport::{PeerEvent, Transport};
 use crate::lifecycle::Hold;
+use crate::lifecycle::story::count;
 
 /// [`Ended`], before its hold has begun.
 enum End {
@@ -72,11 +73,15 @@ fn finished<T: Transport>(link: &Link<T>, result: &hyper::Result<()>) -> End {
     if let Some(refusal) = link.refusal() {
         return End::Refused(refusal);
     }
+    let is_parse_error = result.as_ref().is_err_and(hyper::Error::is_parse);
+    if is_parse_error || matches!(link.record.state(), State::New | State::Head) {
+        count(&link.shared.tally.noise); // a request that never was
+    }
     match result {
         _ if link.record.state() == State::Tunnel => End::Over,
         Ok(()) => End::Answered,
         // hyper has answered a head it could not parse by itself; the client is to read that.
-        Err(error) if error.is_parse() => End::Answered,
+        Err(_) if is_parse_error => End::Answered,
         Err(error) => {
             tracing::debug!(peer = %link.record.peer, %error, "connection broken");
             End::Over

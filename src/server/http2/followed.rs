@@ -12,6 +12,7 @@ use bytes::{Buf, BytesMut};
 use hyper::rt::{Read, ReadBufCursor, Write};
 
 use crate::lifecycle::Hold;
+use crate::lifecycle::story::count;
 use crate::server::buffer;
 use crate::server::framing::frames::Streams;
 use crate::server::link::Link;
@@ -117,6 +118,9 @@ impl<T: Transport> Drop for Followed<T> {
     fn drop(&mut self) {
         if self.link.record.counts.swap(false, AcqRel) {
             self.link.shared.activity.extend();
+        }
+        if !self.streams.any_ever() {
+            count(&self.link.shared.tally.noise);
         }
     }
 }

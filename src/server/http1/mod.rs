@@ -91,14 +91,12 @@ fn finished<T: Transport>(link: &Link<T>, result: &hyper::Result<()>) -> End {
 
 /// What comes from outside while hyper waits: the keeper's orders, limits, the client's end.
 fn poll_outside<T: Transport>(link: &Link<T>, clock: &mut Clock, cx: &mut Context<'_>) -> Poll<Option<End>> {
-    match link.shared.stage() {
-        Stage::Cut => return Poll::Ready(Some(End::Over)),
-        Stage::CloseIdle
-            if link.record.state() == State::Idle && link.leave_if_quiet() == Leave::HalfClosed =>
-        {
-            return Poll::Ready(Some(End::Quiet));
-        }
-        _ => {}
+    if link.shared.stage() == Stage::Cut {
+        return Poll::Ready(Some(End::Over));
+    }
+    let is_idle = link.record.state() == State::Idle;
+    if is_idle && link.shared.closes_idle() && link.leave_if_quiet() == Leave::HalfClosed {
+        return Poll::Ready(Some(End::Quiet));
     }
     match clock.poll_overdue(cx, link) {
         Poll::Ready(overdue) => poll_overdue(link, overdue),

@@ -20,6 +20,7 @@ use super::service::{Counted, Protocol};
 use super::shared::Stage;
 use super::transport::{PeerEvent, Transport};
 use crate::lifecycle::Hold;
+use crate::lifecycle::story::count;
 
 /// [`Ended`], before its hold has begun.
 enum End {
@@ -72,11 +73,15 @@ fn finished<T: Transport>(link: &Link<T>, result: &hyper::Result<()>) -> End {
     if let Some(refusal) = link.refusal() {
         return End::Refused(refusal);
     }
+    let is_parse_error = result.as_ref().is_err_and(hyper::Error::is_parse);
+    if is_parse_error || matches!(link.record.state(), State::New | State::Head) {
+        count(&link.shared.tally.noise); // a request that never was
+    }
     match result {
         _ if link.record.state() == State::Tunnel => End::Over,
         Ok(()) => End::Answered,
         // hyper has answered a head it could not parse by itself; the client is to read that.
-        Err(error) if error.is_parse() => End::Answered,
+        Err(_) if is_parse_error => End::Answered,
         Err(error) => {
             tracing::debug!(peer = %link.record.peer, %error, "connection broken");
             End::Over
@@ -86,14 +91,12 @@ fn finished<T: Transport>(link: &Link<T>, result: &hyper::Result<()>) -> End {
 
 /// What comes from outside while hyper waits: the keeper's orders, limits, the client's end.
 fn poll_outside<T: Transport>(link: &Link<T>, clock: &mut Clock, cx: &mut Context<'_>) -> Poll<Option<End>> {
-    match link.shared.stage() {
-        Stage::Cut => return Poll::Ready(Some(End::Over)),
-        Stage::CloseIdle
-            if link.record.state() == State::Idle && link.leave_if_quiet() == Leave::HalfClosed =>
-        {
-            return Poll::Ready(Some(End::Quiet));
-        }
-        _ => {}
+    if link.shared.stage() == Stage::Cut {
+        return Poll::Ready(Some(End::Over));
+    }
+    let is_idle = link.record.state() == State::Idle;
+    if is_idle && link.shared.closes_idle() && link.leave_if_quiet() == Leave::HalfClosed {
+        return Poll::Ready(Some(End::Quiet));
     }
     match clock.poll_overdue(cx, link) {
         Poll::Ready(overdue) => poll_overdue(link, overdue),

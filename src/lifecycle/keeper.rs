@@ -15,7 +15,7 @@ use super::signals::{Request, Signals};
 use super::status::{self, Status};
 use super::story::{Story, Tally, count};
 use super::word::Listen;
-use super::{Sleep, notify};
+use super::{Sleep, footprint, notify};
 use crate::activation::{Accepted, Sockets};
 
 /// How often the status is looked at while awake.
@@ -74,6 +74,7 @@ pub struct Keeper<C> {
     flush: Option<Arc<AtomicBool>>,
     stopped_by: Option<&'static str>,
     has_warned_of_datagrams: bool,
+    has_settled: bool,
 }
 
 /// What a keeper is made of.
@@ -115,6 +116,7 @@ impl<C: Connections> Keeper<C> {
             flush: None,
             stopped_by: None,
             has_warned_of_datagrams: false,
+            has_settled: false,
         })
     }
 
@@ -122,7 +124,7 @@ impl<C: Connections> Keeper<C> {
     /// ran out of time, cut; systemd knows; the story is told.
     pub async fn keep(mut self) -> Exit {
         self.start();
-        let mut tick = time::interval(TICK);
+        let mut tick = time::interval_at(time::Instant::now() + TICK, TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut watchdog = notify::watchdog_period().map(time::interval);
         loop {
@@ -142,7 +144,7 @@ impl<C: Connections> Keeper<C> {
                 arrival = poll_fn(|cx| self.doors.poll_arrival(cx)), if is_accepting => self.admit(arrival),
                 () = self.activity.changed() => {}
                 () = sleep_until(deadline) => {}
-                _ = tick.tick() => self.tell_status(),
+                _ = tick.tick() => self.tick(),
                 () = next_tick(&mut watchdog) => notify::watchdog(),
             }
         }
@@ -313,9 +315,12 @@ impl<C: Connections> Keeper<C> {
         !matches!(self.machine.phase(), Phase::Draining { accepting: Accepting::No, .. } | Phase::Gone(_))
     }
 
-    fn tell_status(&mut self) {
-        let facts = self.facts();
-        let line = self.status_line(&facts);
+    /// Once a second while awake. The first one comes when the start, and mostly the first request, are over.
+    fn tick(&mut self) {
+        if !std::mem::replace(&mut self.has_settled, true) {
+            footprint::give_back_code();
+        }
+        let line = self.status_line(&self.facts());
         self.status.tell(line);
     }
 

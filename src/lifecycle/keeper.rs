@@ -139,11 +139,12 @@ impl<C: Connections> Keeper<C> {
             tokio::select! {
                 biased;
                 request = self.signals.next() => self.obey(request),
-                arrival = poll_fn(|cx| self.doors.poll_arrival(cx)), if is_accepting => self.admit(arrival),
+                () = next_tick(&mut watchdog) => notify::watchdog(),
+                _ = tick.tick() => self.tell_status(),
                 () = self.activity.changed() => {}
                 () = sleep_until(deadline) => {}
-                _ = tick.tick() => self.tell_status(),
-                () = next_tick(&mut watchdog) => notify::watchdog(),
+                // Last: connections may come faster than they are accepted, and would starve whatever stood below.
+                arrival = poll_fn(|cx| self.doors.poll_arrival(cx)), if is_accepting => self.admit(arrival),
             }
         }
     }
@@ -163,6 +164,7 @@ impl<C: Connections> Keeper<C> {
         self.connections.phase_changed(self.machine.phase());
         let line = self.status_line(&self.facts());
         notify::ready(&line);
+        self.status.told(line);
         self.story.tell_wake(woken_by.as_deref());
     }
 
@@ -260,17 +262,20 @@ impl<C: Connections> Keeper<C> {
     }
 
     fn reload(&mut self) {
-        let Some(_hold) = self.activity.hold() else { return };
+        let Some(hold) = self.activity.hold() else { return };
         notify::reloading();
         self.hooks.reload();
+        drop(hold); // the status is about what remains
         let line = self.status_line(&self.facts());
         notify::ready(&line);
+        self.status.told(line);
     }
 
     fn begin_drain(&mut self) {
         self.activity.begin_drain();
         let line = self.status_line(&self.facts());
         notify::stopping(&line);
+        self.status.told(line);
         notify::extend_timeout(self.machine.sleep().drain + STOP_MARGIN);
         self.connections.phase_changed(self.machine.phase());
     }

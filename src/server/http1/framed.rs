@@ -171,10 +171,12 @@ impl<T: Transport> Framed<T> {
                     shared.activity.extend();
                 }
                 record.reading_since.store(shared.activity.since_origin(), Relaxed);
-                record.set_state(State::Idle);
                 if self.held.is_empty() {
+                    record.set_state(State::Idle);
                     self.held = BytesMut::new();
                     self.hold = None;
+                } else {
+                    record.set_state(State::Head); // the next request has begun: not to be left
                 }
             }
             // The request's body is still coming: hyper reads it out, or closes.

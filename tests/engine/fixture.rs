@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -13,6 +14,9 @@ use axum::extract::{Path, Query, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use dormouse::lifecycle::keeper::Hooks;
+use dormouse::server::Tower;
+use dormouse::server::engine::Program;
 use dormouse::{Engine, Exchange, Exit, Settings, Sockets};
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -154,12 +158,13 @@ async fn upgrade(headers: HeaderMap, mut request: Request) -> Response {
     (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
 }
 
-/// Settings from `FIXTURE_*`, in milliseconds.
+/// `FIXTURE_*`, in milliseconds.
+fn millis(name: &str) -> Option<Duration> {
+    let value = std::env::var(format!("FIXTURE_{name}")).ok()?;
+    Some(Duration::from_millis(value.parse().expect("a number of milliseconds")))
+}
+
 fn settings() -> Settings {
-    let millis = |name: &str| {
-        let value = std::env::var(format!("FIXTURE_{name}")).ok()?;
-        Some(Duration::from_millis(value.parse().expect("a number of milliseconds")))
-    };
     let mut settings = Settings::default();
     let sleep = &mut settings.sleep;
     sleep.after = millis("AFTER").or(sleep.after);
@@ -175,9 +180,20 @@ fn settings() -> Settings {
     settings
 }
 
+/// Flushes for as long as `FIXTURE_FLUSH` says.
+struct Flush(Duration);
+
+impl Hooks for Flush {
+    fn before_sleep(&self) {
+        std::thread::sleep(self.0);
+    }
+}
+
 fn run() -> Result<Exit, Box<dyn Error>> {
     let sockets = Sockets::inherited()?.or_bind("127.0.0.1:0")?;
-    Ok(Engine::new(sockets).settings(settings()).serve_tower(app())?)
+    let hooks = Arc::new(Flush(millis("FLUSH").unwrap_or_default()));
+    let program = Program { service: Tower(app()), hooks };
+    Ok(Engine::new(sockets).settings(settings()).run(async |_| Ok::<_, std::io::Error>(program))?)
 }
 
 fn main() {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::{Serve, daemon, places};
 use crate::activation::Sockets;
 use crate::config::{Colour, Outcome, Source};
-use crate::lifecycle::Exit;
+use crate::lifecycle::{Exit, footprint};
 use crate::log;
 use crate::schema::duration;
 use crate::server::Engine;
@@ -35,6 +35,7 @@ impl From<io::Error> for Failure {
 ///
 /// It runs first thing in `main`: taking the sockets changes the environment, which no other thread may read then.
 pub fn run(arguments: &Serve, started: Instant) -> u8 {
+    footprint::tune_allocator();
     let sockets = Sockets::inherited();
     log::start(&identifier(arguments.config.as_deref()));
     let exit = sockets.map_err(|error| Failure(code::SOFTWARE, chain(&error)));

@@ -16,6 +16,22 @@ pub fn give_back_code() {
     }
 }
 
+/// How much freed memory the allocator keeps at hand, in bytes: by default 128 KiB, less than the frames of one download,
+/// which would then be asked of the kernel and given back again and again.
+#[cfg(target_env = "gnu")]
+const KEEP_FREED: c_int = 1024 * 1024;
+
+/// Makes glibc's allocator fit a small server: one arena for all threads, and some freed memory kept (mallopt(3)).
+pub fn tune_allocator() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: mallopt only sets parameters; it is called before another thread exists.
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, KEEP_FREED);
+    }
+}
+
 /// One object: its executable segments, which are mapped from the file, private, and never written.
 #[allow(unsafe_code)] // called by the loader with a valid `info`; see each call
 unsafe extern "C" fn give_back(info: *mut libc::dl_phdr_info, _size: usize, _data: *mut c_void) -> c_int {

@@ -32,6 +32,7 @@ pub fn line(machine: &Machine, facts: &Facts, work: &str, problem: Option<&str>)
     let state = match machine.phase() {
         Phase::Draining { .. } if work.is_empty() => "draining".to_owned(),
         Phase::Draining { .. } => format!("draining: {work}"),
+        _ if facts.holds > 0 && work.is_empty() => "awake".to_owned(),
         _ if facts.holds > 0 => format!("awake: {work}"),
         _ => quiet(machine, facts, work),
     };

@@ -71,6 +71,7 @@ pub struct Router {
     sockets: Vec<(String, View)>,
     /// What is seen from every other socket.
     elsewhere: View,
+    has_hosts: bool,
 }
 
 /// The routes at one place, by index: those of a named socket first, those that take any method last.
@@ -95,10 +96,16 @@ impl Router {
         let view = |name: String| (name.clone(), View::new(&specs, Some(&name), &mut conflicts));
         let sockets = names.into_iter().map(view).collect();
         if conflicts.is_empty() {
-            Ok(Self { specs, sockets, elsewhere })
+            let has_hosts = specs.iter().any(|spec| !spec.hosts.is_empty());
+            Ok(Self { specs, sockets, elsewhere, has_hosts })
         } else {
             Err(conflicts.into_iter().collect())
         }
+    }
+
+    /// Whether any route asks for the host: where none does, it need not be looked for.
+    pub fn has_hosts(&self) -> bool {
+        self.has_hosts
     }
 
     /// The routes it was built from.

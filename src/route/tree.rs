@@ -17,6 +17,7 @@ pub(super) struct Tree<L> {
     subtrees: matchit::Router<L>,
     /// The most slashes any subtree's path has: longer prefixes need not be looked up.
     deepest: usize,
+    has_exact: bool,
 }
 
 impl<L> Default for Tree<L> {
@@ -26,6 +27,7 @@ impl<L> Default for Tree<L> {
             slashless: matchit::Router::new(),
             subtrees: matchit::Router::new(),
             deepest: 0,
+            has_exact: false,
         }
     }
 }
@@ -42,6 +44,7 @@ impl<L> Tree<L> {
     /// Puts a leaf where the pattern leads; the place must be free.
     pub fn insert(&mut self, pattern: &Pattern, leaf: L) -> Result<(), matchit::InsertError> {
         if !pattern.is_subtree() {
+            self.has_exact = true;
             return self.exact.insert(pattern.key(), leaf);
         }
         self.subtrees.insert(pattern.key(), leaf)?;
@@ -54,7 +57,9 @@ impl<L> Tree<L> {
 
     /// The most specific place a path leads to.
     pub fn find<'t, 'p>(&'t self, path: &'p str) -> Option<Place<'t, 'p, L>> {
-        if let Ok(found) = self.exact.at(path) {
+        if self.has_exact
+            && let Ok(found) = self.exact.at(path)
+        {
             return Some(Place::Leaf { leaf: found.value, values: found.params, rest: "" });
         }
         if self.deepest > 1 && self.slashless.at(path).is_ok() {
@@ -64,7 +69,10 @@ impl<L> Tree<L> {
     }
 
     fn longest_subtree<'t, 'p>(&'t self, path: &'p str) -> Option<Place<'t, 'p, L>> {
-        let mut end = memchr::memchr_iter(b'/', path.as_bytes()).take(self.deepest).last();
+        let mut end = match self.deepest {
+            1 => path.starts_with('/').then_some(0),
+            deepest => memchr::memchr_iter(b'/', path.as_bytes()).take(deepest).last(),
+        };
         while let Some(slash) = end {
             let (own, rest) = path.split_at(slash + 1);
             if let Ok(found) = self.subtrees.at(own) {

@@ -14,21 +14,27 @@ use super::transport::Transport;
 #[derive(Debug, Default)]
 pub struct Clock {
     timer: Option<Pin<Box<Sleep>>>,
+    /// When the timer rings, in the activity's nanoseconds; 0: it was never set.
+    rings: u64,
 }
 
 impl Clock {
     /// Resolves once the connection has run into one of its limits.
     pub fn poll_overdue<T: Transport>(&mut self, cx: &mut Context<'_>, link: &Link<T>) -> Poll<Overdue> {
         let Some((at, overdue)) = link.deadline() else { return Poll::Pending };
-        ready!(self.poll_until(cx, at));
+        let is_set = self.rings != 0 && self.rings <= at;
+        if is_set && !self.timer.as_ref().is_some_and(|timer| timer.is_elapsed()) {
+            return Poll::Pending; // it rings early enough; then there is another look
+        }
+        self.rings = at;
+        ready!(self.poll_at(cx, link.shared.activity.instant(at)));
         Poll::Ready(overdue)
     }
 
-    /// Resolves at `at`.
-    fn poll_until(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
+    /// Sets the timer; resolves if it rings at once.
+    fn poll_at(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
         let at = time::Instant::from_std(at);
         let timer = match &mut self.timer {
-            Some(timer) if timer.deadline() <= at && !timer.is_elapsed() => return Poll::Pending,
             Some(timer) => {
                 timer.as_mut().reset(at);
                 timer

@@ -223,8 +223,10 @@ impl<S: Serve> Connections for Served<S> {
 
     fn describe(&self) -> String {
         let census = self.shared.roll.census();
+        // An answer may be out of the service's hands and still on its way.
+        let requests = self.shared.in_flight.load(Relaxed).max(census.busy);
         let parts = [
-            (self.shared.in_flight.load(Relaxed), "request", "requests"),
+            (requests, "request", "requests"),
             (census.new, "connection with no request yet", "connections with no request yet"),
             (census.tunnels, "upgraded connection", "upgraded connections"),
             (census.lingering, "closing connection", "closing connections"),

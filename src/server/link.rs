@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::BytesMut;
 
 use super::buffer;
 use super::framing::Refusal;
 use super::record::{Record, State};
-use super::shared::{Shared, Stage};
+use super::shared::{Settings, Shared, Stage};
 use super::transport::{Transport, Unread};
+use crate::lifecycle::Sleep;
 
 /// How much is read at a time where hyper gives no buffer.
 const READ_AHEAD: usize = 4096;
@@ -160,9 +161,12 @@ impl<T: Transport> Link<T> {
         }
     }
 
-    /// The next moment at which this connection runs into a limit, and which.
-    pub fn deadline(&self) -> Option<(Instant, Overdue)> {
-        let settings = self.shared.settings();
+    /// The next moment at which this connection runs into a limit, in the activity's nanoseconds, and which.
+    pub fn deadline(&self) -> Option<(u64, Overdue)> {
+        self.shared.with_settings(|settings| self.deadline_under(settings))
+    }
+
+    fn deadline_under(&self, settings: &Settings) -> Option<(u64, Overdue)> {
         let (record, timeouts) = (&self.record, &settings.timeouts);
         let (limit, overdue) = match record.state() {
             State::New => (timeouts.first_byte, Overdue::FirstByte),
@@ -172,38 +176,39 @@ impl<T: Transport> Link<T> {
             State::Idle => (timeouts.keep_alive, Overdue::KeepAlive),
             State::Lingering | State::Tunnel => (None, Overdue::Body),
         };
-        let reading = self.after(record.reading_since.load(Relaxed), limit).map(|at| (at, overdue));
-        let writing = self.after(record.writing_since.load(Relaxed), timeouts.write);
+        let reading = after(record.reading_since.load(Relaxed), limit).map(|at| (at, overdue));
+        let writing = after(record.writing_since.load(Relaxed), timeouts.write);
         let writing = writing.map(|at| (at, Overdue::Write));
-        [self.goodbye_deadline(), self.drain_deadline(), reading, writing]
+        [self.goodbye_deadline(), self.drain_deadline(&settings.sleep), reading, writing]
             .into_iter()
             .flatten()
             .min_by_key(|(at, _)| *at)
     }
 
-    fn goodbye_deadline(&self) -> Option<(Instant, Overdue)> {
-        let at = self.after(self.goodbye_since.load(Relaxed), Some(GOAWAY_LIMIT))?;
+    fn goodbye_deadline(&self) -> Option<(u64, Overdue)> {
+        let at = after(self.goodbye_since.load(Relaxed), Some(GOAWAY_LIMIT))?;
         (self.record.state() == State::Idle).then_some((at, Overdue::KeepAlive))
     }
 
     /// In a drain idle connections have the grace, silent ones a second.
-    fn drain_deadline(&self) -> Option<(Instant, Overdue)> {
+    fn drain_deadline(&self, sleep: &Sleep) -> Option<(u64, Overdue)> {
         if self.shared.stage() != Stage::Drain || self.has_said_goodbye() {
             return None;
         }
-        let grace = self.shared.settings().sleep.grace;
+        let grace = sleep.grace;
         let since = self.shared.stage_since().max(self.record.reading_since.load(Relaxed));
         match self.record.state() {
-            State::Idle => Some((self.after(since, Some(grace))?, Overdue::KeepAlive)),
-            State::New => Some((self.after(since, Some(grace.max(SILENT_IN_DRAIN)))?, Overdue::KeepAlive)),
+            State::Idle => Some((after(since, Some(grace))?, Overdue::KeepAlive)),
+            State::New => Some((after(since, Some(grace.max(SILENT_IN_DRAIN)))?, Overdue::KeepAlive)),
             _ => None,
         }
     }
+}
 
-    fn after(&self, since: u64, limit: Option<Duration>) -> Option<Instant> {
-        let limit = limit?;
-        if since == 0 { None } else { self.shared.activity.instant(since).checked_add(limit) }
-    }
+/// Nanoseconds after the same origin; `None` when nothing is waited for, or for ever.
+fn after(since: u64, limit: Option<Duration>) -> Option<u64> {
+    let limit = u64::try_from(limit?.as_nanos()).ok()?;
+    if since == 0 { None } else { since.checked_add(limit) }
 }
 
 impl<T> Drop for Link<T> {

@@ -117,6 +117,11 @@ impl Shared {
         self.settings.load().settings.clone()
     }
 
+    /// The settings in force, looked at in passing: each turn of a connection does.
+    pub fn with_settings<R>(&self, look: impl FnOnce(&Settings) -> R) -> R {
+        look(&self.settings.load().settings)
+    }
+
     /// Replaces the settings; requests under way end under the old ones where they already looked.
     pub fn set_settings(&self, settings: Settings) {
         self.settings.store(Arc::new(Dated::new(settings)));

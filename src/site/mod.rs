@@ -90,7 +90,7 @@ impl Site {
 
     /// Finds a request's way.
     fn way<'s, 'r>(&'s self, asked: &'r Asked, headers: &HeaderMap) -> Way<'s, 'r> {
-        let host = request_host(&asked.uri, headers);
+        let host = if self.router.has_hosts() { request_host(&asked.uri, headers) } else { None };
         let (socket, method, path) = (asked.exchange.socket(), &asked.method, asked.uri.path());
         let head = asked.head(headers);
         match self.router.find(Question { socket, host, method, path }) {

@@ -1,6 +1,6 @@
 //! The end of an HTTP/1 request head, and what its body will be (RFC 9112 sections 2 to 6).
 
-use memchr::{memchr, memchr2};
+use memchr::memchr3;
 
 use super::Refusal;
 
@@ -55,10 +55,21 @@ impl Scanner {
     /// # Errors
     /// A [`Refusal`] as soon as it is certain.
     pub fn scan(&mut self, bytes: &[u8]) -> Result<Option<Head>, Refusal> {
-        while let Some(found) = memchr(b'\n', &bytes[self.searched..]) {
+        while let Some(found) = memchr3(b'\r', b'\n', b'\0', &bytes[self.searched..]) {
             let end = self.searched + found;
+            match (bytes[end], bytes.get(end + 1)) {
+                (b'\r', Some(b'\n')) => {}
+                (b'\r', None) => {
+                    self.searched = end; // the line feed is still to come
+                    self.check_size(bytes.len())?;
+                    return Ok(None);
+                }
+                (b'\r', Some(_)) => return Err(Refusal::BareCarriageReturn),
+                (b'\n', _) => return Err(Refusal::BareLineFeed),
+                _ => return Err(Refusal::ControlCharacter),
+            }
             let line = &bytes[self.line_start..end];
-            let Some((b'\r', line)) = line.split_last() else { return Err(Refusal::BareLineFeed) };
+            let end = end + 1;
             self.line_start = end + 1;
             self.searched = end + 1;
             self.check_size(end)?;
@@ -74,11 +85,6 @@ impl Scanner {
         Ok(None)
     }
 
-    /// Whether anything of a head has come.
-    pub fn is_begun(&self) -> bool {
-        self.searched > 0
-    }
-
     fn check_size(&self, seen: usize) -> Result<(), Refusal> {
         if self.version.is_none() && seen > MAX_REQUEST_LINE {
             return Err(Refusal::TargetTooLong);
@@ -90,7 +96,6 @@ impl Scanner {
     }
 
     fn request_line(&mut self, line: &[u8]) -> Result<(), Refusal> {
-        check_characters(line)?;
         let Some(space) = line.iter().rposition(|&byte| byte == b' ') else { return Err(Refusal::Malformed) };
         self.version = Some(match &line[space + 1..] {
             b"HTTP/1.1" => Version::Http11,
@@ -103,11 +108,10 @@ impl Scanner {
 
     fn header_line(&mut self, line: &[u8]) -> Result<(), Refusal> {
         self.lines += 1;
-        check_characters(line)?;
         if line[0] == b' ' || line[0] == b'\t' {
             return Err(Refusal::FoldedLine);
         }
-        let colon = memchr(b':', line).ok_or(Refusal::Malformed)?;
+        let colon = line.iter().position(|&byte| byte == b':').ok_or(Refusal::Malformed)?; // names are short
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
         if name.is_empty() || name.last().is_some_and(u8::is_ascii_whitespace) {
             return Err(Refusal::Malformed);
@@ -162,17 +166,25 @@ impl Scanner {
     }
 }
 
-fn check_characters(line: &[u8]) -> Result<(), Refusal> {
-    match memchr2(b'\r', b'\0', line) {
-        None => Ok(()),
-        Some(at) if line[at] == b'\r' => Err(Refusal::BareCarriageReturn),
-        Some(_) => Err(Refusal::ControlCharacter),
+const HOST_CHARACTERS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
     }
-}
+    let marks = b"-._~%!$&'()*+,;=:[]";
+    let mut at = 0;
+    while at < marks.len() {
+        table[marks[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
 
 /// RFC 3986 section 3.2.2 with a port, and the underscore that real names have.
 fn is_host_character(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte)
+    HOST_CHARACTERS[usize::from(byte)]
 }
 
 #[cfg(test)]

@@ -151,7 +151,7 @@ impl<T: Transport> Framed<T> {
     fn wait_for_client(&mut self) {
         let record = &self.link.record;
         match &self.turn {
-            Turn::Head(scanner) if scanner.is_begun() && record.state() != State::Head => {
+            Turn::Head(_) if !self.held.is_empty() && record.state() != State::Head => {
                 record.set_state(State::Head);
             }
             Turn::Body(_) if record.reading_since.load(Relaxed) == 0 => {}

@@ -22,6 +22,10 @@ use super::transport::{PeerEvent, Transport};
 use crate::lifecycle::Hold;
 use crate::lifecycle::story::count;
 
+/// How much hyper may keep of one connection, each way: a head of [`super::framing::head::MAX_HEAD`], or a few frames of
+/// an answer whose client is slow.
+const MAX_BUFFER: usize = 128 * 1024;
+
 /// [`Ended`], before its hold has begun.
 enum End {
     Answered,
@@ -42,6 +46,7 @@ pub async fn serve<T: Transport, S: Serve>(
     let connection = hyper::server::conn::http1::Builder::new()
         .half_close(true)
         .header_read_timeout(None)
+        .max_buf_size(MAX_BUFFER)
         .serve_connection(io, Counted::new(service, link, Protocol::Http1))
         .with_upgrades();
     let mut connection = pin!(connection);

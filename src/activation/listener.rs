@@ -5,10 +5,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, sockopt};
 
 use super::Origin;
+
+/// How long a TCP peer may be silent before the kernel asks whether it is still there (tcp(7)), and how it asks: a
+/// dead one is noticed within two minutes.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_PROBES: u32 = 6;
 
 /// A listening TCP or Unix socket.
 #[derive(Debug)]
@@ -45,6 +52,13 @@ impl Listener {
         // Answers leave when they are written. Connections inherit it (tcp(7)), so it costs one call, not one each;
         // a Unix socket refuses it, which is as good.
         let _ = sockopt::set_tcp_nodelay(&fd, true);
+        // A peer that lost its power says nothing more, and would be waited for by whatever has nothing to send it.
+        // KeepAlive= of the .socket unit comes first.
+        if sockopt::socket_keepalive(&fd) == Ok(false) && sockopt::set_socket_keepalive(&fd, true).is_ok() {
+            let _ = sockopt::set_tcp_keepidle(&fd, KEEPALIVE_IDLE);
+            let _ = sockopt::set_tcp_keepintvl(&fd, KEEPALIVE_INTERVAL);
+            let _ = sockopt::set_tcp_keepcnt(&fd, KEEPALIVE_PROBES);
+        }
         Self { name, origin, fd }
     }
 

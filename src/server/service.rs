@@ -77,6 +77,8 @@ enum Closing {
     ByClient,
     /// How long it stays.
     ByUs,
+    /// The same to an HTTP/1.0 client that asked for keep-alive: the end is an answer that does not grant it.
+    ByUsUngranted,
 }
 
 impl Closing {
@@ -84,7 +86,11 @@ impl Closing {
         let says_close =
             |value: &HeaderValue| value.as_bytes().to_ascii_lowercase().windows(5).any(|w| w == b"close");
         let is_last = request.headers().get_all(CONNECTION).iter().any(says_close);
-        if is_last || request.version() != Version::HTTP_11 { Self::ByClient } else { Self::ByUs }
+        match request.version() {
+            _ if is_last => Self::ByClient,
+            Version::HTTP_11 => Self::ByUs,
+            _ => Self::ByUsUngranted,
+        }
     }
 }
 
@@ -141,10 +147,14 @@ fn finish<B, T: Transport>(
         if close != Closing::NotOurs {
             link.record.set_state(State::Tunnel);
         }
-    } else if close == Closing::ByUs
+    } else if matches!(close, Closing::ByUs | Closing::ByUsUngranted)
         && let Some((name, value)) = keep_or_close(link, answer.body().in_flight.exchange().counts())
     {
-        answer.headers_mut().insert(name, value);
+        if close == Closing::ByUsUngranted && name == CONNECTION {
+            *answer.version_mut() = Version::HTTP_10; // hyper grants keep-alive to answers of 1.1 only
+        } else {
+            answer.headers_mut().insert(name, value);
+        }
     }
     answer
 }

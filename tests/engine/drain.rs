@@ -16,13 +16,17 @@ fn requests_under_way_are_answered_and_others_meanwhile() {
     let meanwhile = connect(web).get("/");
     assert_eq!(meanwhile.text(), "ok", "accepting goes on while a request from before runs");
     assert_eq!(meanwhile.header("connection"), Some("close"));
+    let mut old = connect(web);
+    old.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    let old = old.rest();
+    assert!(old.ends_with("ok") && !old.contains("keep-alive"), "{old}");
     waiting.open();
     let last = slow.answer();
     assert_eq!((last.text(), last.header("connection")), ("passed", Some("close")));
     drop(slow);
     let (status, log) = daemon.left();
     assert_eq!(status.code(), Some(0), "{log}");
-    assert!(log.contains("stopped: SIGTERM") && log.contains("served 2 requests"), "{log}");
+    assert!(log.contains("stopped: SIGTERM") && log.contains("served 3 requests"), "{log}");
 }
 
 #[test]

@@ -91,3 +91,23 @@ fn sockets_meant_for_another_process_are_refused() {
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(log.contains("LISTEN_PID") && log.contains("another process"), "{log}");
 }
+
+#[test]
+fn a_peer_without_power_is_noticed() {
+    let mut unit = Unit::new();
+    let web = unit.tcp("127.0.0.1:0", "web");
+    let daemon = unit.wake();
+    let mut client = connect(web);
+    assert_eq!(client.get("/").text(), "ok");
+    // proc_net_tcp: ours is the local address, 01 is established, 02 a keepalive timer, in hundredths of a second.
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("it is there");
+    let ours = format!("0100007F:{:04X}", web.port());
+    let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let row =
+        rows.into_iter().find(|row| row[1] == ours && row[3] == "01").expect("an established connection");
+    let (kind, left) = row[5].split_once(':').expect("a timer");
+    let left = u64::from_str_radix(left, 16).expect("a time");
+    assert!(kind == "02" && (1..=6_000).contains(&left), "timer {}", row[5]);
+    drop(client);
+    daemon.asleep();
+}

@@ -15,7 +15,7 @@ use super::signals::{Request, Signals};
 use super::status::{self, Status};
 use super::story::{Story, Tally, count};
 use super::word::Listen;
-use super::{Sleep, notify};
+use super::{Sleep, footprint, notify};
 use crate::activation::{Accepted, Sockets};
 
 /// How often the status is looked at while awake.
@@ -23,6 +23,9 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// What systemd is asked for beyond the drain: children get 5 s after their TERM, then logs are flushed.
 const STOP_MARGIN: Duration = Duration::from_secs(7);
+
+/// How long falling asleep waits for a flush that hangs.
+const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
 /// How long to wait for systemd to have read the last messages.
 const BARRIER_LIMIT: Duration = Duration::from_millis(300);
@@ -70,10 +73,24 @@ pub struct Keeper<C> {
     status: Status,
     story: Story,
     listening: Listen,
-    /// The flush before falling asleep: begun, and whether it is over.
-    flush: Option<Arc<AtomicBool>>,
+    /// The flush before falling asleep.
+    flush: Option<Flush>,
     stopped_by: Option<&'static str>,
     has_warned_of_datagrams: bool,
+    has_settled: bool,
+}
+
+/// A flush under way.
+struct Flush {
+    is_over: Arc<AtomicBool>,
+    /// When to go on without it.
+    until: Instant,
+}
+
+impl Flush {
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire) || Instant::now() >= self.until
+    }
 }
 
 /// What a keeper is made of.
@@ -115,6 +132,7 @@ impl<C: Connections> Keeper<C> {
             flush: None,
             stopped_by: None,
             has_warned_of_datagrams: false,
+            has_settled: false,
         })
     }
 
@@ -122,7 +140,7 @@ impl<C: Connections> Keeper<C> {
     /// ran out of time, cut; systemd knows; the story is told.
     pub async fn keep(mut self) -> Exit {
         self.start();
-        let mut tick = time::interval(TICK);
+        let mut tick = time::interval_at(time::Instant::now() + TICK, TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut watchdog = notify::watchdog_period().map(time::interval);
         loop {
@@ -135,15 +153,17 @@ impl<C: Connections> Keeper<C> {
                 self.activity.listen(listen);
                 continue; // look again: a change before this told nobody
             }
+            let deadline = self.flush_deadline().or(deadline);
             let is_accepting = self.is_accepting();
             tokio::select! {
                 biased;
                 request = self.signals.next() => self.obey(request),
-                arrival = poll_fn(|cx| self.doors.poll_arrival(cx)), if is_accepting => self.admit(arrival),
+                () = next_tick(&mut watchdog) => notify::watchdog(),
+                _ = tick.tick() => self.tick(),
                 () = self.activity.changed() => {}
                 () = sleep_until(deadline) => {}
-                _ = tick.tick() => self.tell_status(),
-                () = next_tick(&mut watchdog) => notify::watchdog(),
+                // Last: connections may come faster than they are accepted, and would starve whatever stood below.
+                arrival = poll_fn(|cx| self.doors.poll_arrival(cx)), if is_accepting => self.admit(arrival),
             }
         }
     }
@@ -163,6 +183,7 @@ impl<C: Connections> Keeper<C> {
         self.connections.phase_changed(self.machine.phase());
         let line = self.status_line(&self.facts());
         notify::ready(&line);
+        self.status.told(line);
         self.story.tell_wake(woken_by.as_deref());
     }
 
@@ -191,11 +212,11 @@ impl<C: Connections> Keeper<C> {
 
     /// Flushes on the blocking pool, once each time idle connections were closed; true once that is over.
     fn is_flushed(&mut self) -> bool {
-        if let Some(is_over) = &self.flush {
-            return is_over.load(Ordering::Acquire);
+        if let Some(flush) = &self.flush {
+            return flush.is_over();
         }
         let is_over = Arc::new(AtomicBool::new(false));
-        self.flush = Some(is_over.clone());
+        self.flush = Some(Flush { is_over: is_over.clone(), until: Instant::now() + FLUSH_LIMIT });
         let (hooks, activity) = (self.hooks.clone(), self.activity.clone());
         tokio::task::spawn_blocking(move || {
             hooks.before_sleep();
@@ -203,6 +224,12 @@ impl<C: Connections> Keeper<C> {
             activity.nudge();
         });
         false
+    }
+
+    /// While a flush runs its end is told; the moment it is waited for has passed already.
+    fn flush_deadline(&self) -> Option<Instant> {
+        let flush = self.flush.as_ref().filter(|flush| !flush.is_over())?;
+        matches!(self.machine.phase(), Phase::Closing { .. }).then_some(flush.until)
     }
 
     /// The last look: what is found is admitted and means Serving; otherwise the exchange to committed decides.
@@ -260,18 +287,21 @@ impl<C: Connections> Keeper<C> {
     }
 
     fn reload(&mut self) {
-        let Some(_hold) = self.activity.hold() else { return };
+        let Some(hold) = self.activity.hold() else { return };
         notify::reloading();
         self.hooks.reload();
+        drop(hold); // the status is about what remains
         let line = self.status_line(&self.facts());
         notify::ready(&line);
+        self.status.told(line);
     }
 
     fn begin_drain(&mut self) {
         self.activity.begin_drain();
         let line = self.status_line(&self.facts());
         notify::stopping(&line);
-        notify::extend_timeout(self.machine.sleep().drain + STOP_MARGIN);
+        self.status.told(line);
+        notify::extend_timeout(self.machine.sleep().drain.saturating_add(STOP_MARGIN));
         self.connections.phase_changed(self.machine.phase());
     }
 
@@ -313,9 +343,12 @@ impl<C: Connections> Keeper<C> {
         !matches!(self.machine.phase(), Phase::Draining { accepting: Accepting::No, .. } | Phase::Gone(_))
     }
 
-    fn tell_status(&mut self) {
-        let facts = self.facts();
-        let line = self.status_line(&facts);
+    /// Once a second while awake. The first one comes when the start, and mostly the first request, are over.
+    fn tick(&mut self) {
+        if !std::mem::replace(&mut self.has_settled, true) {
+            footprint::give_back_code();
+        }
+        let line = self.status_line(&self.facts());
         self.status.tell(line);
     }
 

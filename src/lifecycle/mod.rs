@@ -12,6 +12,7 @@
 
 pub mod activity;
 pub mod doors;
+pub mod footprint;
 pub mod keeper;
 pub mod notify;
 pub mod phase;

@@ -34,8 +34,8 @@ pub fn reloading() {
 
 /// `EXTEND_TIMEOUT_USEC=`: that much more from now on.
 pub fn extend_timeout(by: Duration) {
-    let micros = u32::try_from(by.as_micros()).unwrap_or(u32::MAX);
-    send(&[NotifyState::ExtendTimeoutUsec(micros)]);
+    // sd-notify's own has room for 71 minutes.
+    send(&[NotifyState::Custom(&format!("EXTEND_TIMEOUT_USEC={}", by.as_micros()))]);
 }
 
 /// `WATCHDOG=1`.

@@ -208,7 +208,8 @@ impl Machine {
             }
             (Phase::Serving, Event::Look) => self.look_serving(facts),
             (Phase::Closing { until }, Event::Look) => {
-                if facts.holds > 0 {
+                // A request may have come and gone between two looks; or `after` has been changed.
+                if !self.is_quiet(facts) {
                     (Some(Phase::Serving), Step::Reopen)
                 } else if facts.connections == 0 || facts.now >= until {
                     (None, Step::Sweep)
@@ -228,9 +229,12 @@ impl Machine {
         }
     }
 
+    fn is_quiet(&self, facts: &Facts) -> bool {
+        facts.holds == 0 && self.asleep_at(facts).is_some_and(|at| facts.now >= at)
+    }
+
     fn look_serving(&self, facts: &Facts) -> (Option<Phase>, Step) {
-        let is_quiet = facts.holds == 0 && self.asleep_at(facts).is_some_and(|at| facts.now >= at);
-        if !is_quiet {
+        if !self.is_quiet(facts) {
             return (None, Step::Stay);
         }
         let until = facts.now + self.sleep.grace * 2 + POLITENESS;

@@ -20,6 +20,11 @@ impl Status {
             self.last = text;
         }
     }
+
+    /// Notes that `text` was sent along with something else.
+    pub fn told(&mut self, text: String) {
+        self.last = text;
+    }
 }
 
 /// The line for this instant. `work` is what the connections say of themselves ("2 requests, 3 idle connections").

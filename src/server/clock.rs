@@ -1,7 +1,7 @@
 //! One timer a connection. Deadlines move with every request; the timer is only ever set anew when it must ring
 //! earlier, or has rung.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -35,6 +35,7 @@ impl Clock {
             }
             none => none.insert(Box::pin(time::sleep_until(at))),
         };
-        timer.as_mut().poll(cx)
+        // Outside the task's budget (tokio::task::coop): a timer that was set but not polled would never ring.
+        pin!(tokio::task::unconstrained(timer.as_mut())).poll(cx)
     }
 }

@@ -40,7 +40,9 @@ pub async fn serve<T: Transport, S: Serve>(link: Arc<Link<T>>, service: Arc<S>, 
         Opening::Http1(held) => http1::serve(&link, held, hold, service).await,
         Opening::Http2(held) => http2::serve(&link, held, hold, service).await,
         Opening::Nothing(ended) => {
-            count(&link.shared.tally.noise);
+            if !matches!(ended, Ended::Refused(..)) {
+                count(&link.shared.tally.noise); // a refusal is counted when it is written
+            }
             ended
         }
     };

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::connection;
 use super::exchange::{Serve, Snapshot};
 use super::link::Link;
+use super::record::State;
 use super::shared::{Settings, Shared, Stage};
 use super::tower::Tower;
 use super::transport::Socket;
@@ -203,9 +204,14 @@ impl<S: Serve> Connections for Served<S> {
     fn cut(&self) -> Vec<String> {
         let mut cut = Vec::new();
         self.shared.roll.each(|record| {
-            if record.in_flight.load(Relaxed) > 0 {
-                cut.push(format!("a request of {} on {}", record.peer, record.socket));
-            }
+            let what = match (record.state(), record.in_flight.load(Relaxed)) {
+                (State::Tunnel, _) => "an upgraded connection".to_owned(),
+                (State::Head, 0) => "half a request".to_owned(),
+                (State::Busy, 0 | 1) => "a request".to_owned(),
+                (_, 0) => return,
+                (_, several) => format!("{several} requests"),
+            };
+            cut.push(format!("{what} of {} on {}", record.peer, record.socket));
         });
         self.shared.enter_stage(Stage::Cut);
         cut

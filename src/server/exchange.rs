@@ -176,7 +176,7 @@ pub struct Snapshot {
     pub tunnels: usize,
     /// Requests being answered.
     pub in_flight: usize,
-    /// Live tasks of the runtime.
+    /// Live tasks of the runtime; 0 when asked from outside of it.
     pub tasks: usize,
     /// Since the process was ready.
     pub uptime: Duration,
@@ -201,7 +201,9 @@ impl Shared {
             lingering: census.lingering,
             tunnels: census.tunnels,
             in_flight: self.in_flight.load(Acquire),
-            tasks: tokio::runtime::Handle::current().metrics().num_alive_tasks(),
+            // Outside the runtime nobody can tell.
+            tasks: tokio::runtime::Handle::try_current()
+                .map_or(0, |runtime| runtime.metrics().num_alive_tasks()),
             uptime: self.ready.elapsed(),
             asleep_in: self.asleep_in(&self.settings().sleep),
             served: self.tally.served.load(Relaxed),

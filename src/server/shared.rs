@@ -170,6 +170,12 @@ impl Shared {
         Some(at.saturating_duration_since(Instant::now()))
     }
 
+    /// Whether an idle connection is to close so that the process can sleep. A request that was answered since the order
+    /// to close has restarted the clock: its connection stays, as the answer promised, and the keeper is about to see it.
+    pub fn closes_idle(&self) -> bool {
+        self.stage() == Stage::CloseIdle && self.asleep_in(&self.settings().sleep) == Some(Duration::ZERO)
+    }
+
     /// An id to find a failure by, in the journal and on the page.
     pub fn new_id(&self) -> String {
         // A fixed odd factor spreads consecutive numbers; it is a label, no secret.

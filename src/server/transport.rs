@@ -26,9 +26,11 @@ pub enum Unread {
     Nothing,
 }
 
-/// How a peer ended.
+/// What a peer did that nobody reads yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PeerEnd {
+pub enum PeerEvent {
+    /// It has sent bytes; the next read finds them.
+    Sent,
     /// A FIN: it has closed its side, or is gone altogether; nobody can tell.
     Closed,
     /// A reset, or a Unix peer that is gone: no answer can reach it.
@@ -45,15 +47,16 @@ pub trait Transport: Send + Sync + 'static {
     fn unread(&self) -> Unread;
     /// Closes our side (shutdown(2)); what the peer still sends can be read.
     fn half_close(&self) -> io::Result<()>;
-    /// Resolves when the peer has ended, also while bytes before its end are unread.
-    fn poll_peer_end(&self, cx: &mut Context<'_>) -> Poll<PeerEnd>;
+    /// Resolves when the peer has sent something or ended, also while bytes before its end are unread. What was sent is
+    /// told once, an end again and again.
+    fn poll_peer(&self, cx: &mut Context<'_>) -> Poll<PeerEvent>;
 }
 
 /// A TCP or Unix stream socket.
 #[derive(Debug)]
 pub struct Socket {
     fd: AsyncFd<OwnedFd>,
-    /// The kernel may hold bytes though the poller's readiness was cleared: see `poll_peer_end`.
+    /// The kernel may hold bytes though the poller's readiness was cleared: see `poll_peer`.
     has_unread: AtomicBool,
 }
 
@@ -135,19 +138,17 @@ impl Transport for Socket {
         }
     }
 
-    fn poll_peer_end(&self, cx: &mut Context<'_>) -> Poll<PeerEnd> {
-        loop {
-            let Ok(mut guard) = ready!(self.fd.poll_read_ready(cx)) else {
-                return Poll::Ready(PeerEnd::Reset);
-            };
-            if guard.ready().is_read_closed() {
-                let end = if self.is_hung_up() { PeerEnd::Reset } else { PeerEnd::Closed };
-                return Poll::Ready(end);
-            }
-            // Only bytes: wait for the next event, and remember that they are there.
-            self.has_unread.store(true, Relaxed);
-            guard.clear_ready();
+    fn poll_peer(&self, cx: &mut Context<'_>) -> Poll<PeerEvent> {
+        let Ok(mut guard) = ready!(self.fd.poll_read_ready(cx)) else {
+            return Poll::Ready(PeerEvent::Reset);
+        };
+        if guard.ready().is_read_closed() {
+            return Poll::Ready(if self.is_hung_up() { PeerEvent::Reset } else { PeerEvent::Closed });
         }
+        // Only bytes: wait for the next event, and remember that they are there.
+        self.has_unread.store(true, Relaxed);
+        guard.clear_ready();
+        Poll::Ready(PeerEvent::Sent)
     }
 }
 

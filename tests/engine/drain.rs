@@ -119,7 +119,27 @@ fn a_reload_is_told_to_systemd() {
     daemon.signal(libc::SIGHUP);
     let message = daemon.hear("RELOADING=1");
     assert!(message.contains("MONOTONIC_USEC="), "{message}");
+    let ready = daemon.hear_after("READY=1", &message);
+    assert!(ready.contains("STATUS=quiet since"), "the reload itself is over by then: {ready}");
     assert_eq!(connect(web).get("/").text(), "ok");
     daemon.signal(libc::SIGTERM);
     assert_eq!(daemon.left().0.code(), Some(0));
+}
+
+#[test]
+fn a_cut_names_upgraded_connections_and_half_requests_too() {
+    let mut unit = Unit::new().set("DRAIN", 300);
+    let web = unit.tcp("127.0.0.1:0", "web");
+    let mut daemon = unit.wake();
+    let mut upgraded = connect(web);
+    upgraded.send("GET /upgrade HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n");
+    assert_eq!(upgraded.answer().status(), 101);
+    let mut half = connect(web);
+    half.send("GET / HTTP/1.1\r\n");
+    daemon.hear("1 connection with no request yet, 1 upgraded connection");
+    daemon.signal(libc::SIGTERM);
+    let (status, log) = daemon.left();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("an upgraded connection of 127.0.0.1:"), "{log}");
+    assert!(log.contains("half a request of 127.0.0.1:"), "{log}");
 }

@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -13,6 +14,9 @@ use axum::extract::{Path, Query, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use dormouse::lifecycle::keeper::Hooks;
+use dormouse::server::Tower;
+use dormouse::server::engine::Program;
 use dormouse::{Engine, Exchange, Exit, Settings, Sockets};
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -43,6 +47,7 @@ fn app() -> Router {
         .route("/gone", get(gone))
         .route("/stream", get(stream))
         .route("/big/{bytes}", get(big))
+        .route("/crumbs/{bytes}", get(async |Path(bytes): Path<usize>| Body::new(Crumbs(bytes))))
         .route("/upload", post(|body: Bytes| async move { body.len().to_string() }))
         .route("/echo", post(|request: Request| async move { Body::new(request.into_body()) }))
         .route("/ignore", post(|| async { (StatusCode::PAYLOAD_TOO_LARGE, "too large") }))
@@ -119,6 +124,24 @@ async fn big(Path(bytes): Path<usize>) -> Body {
     Body::new(Channel(receiver))
 }
 
+/// That many bytes, ready at any time, in pieces so small that each fills no buffer.
+struct Crumbs(usize);
+
+impl http_body::Body for Crumbs {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        const CRUMB: Bytes = Bytes::from_static(b"a crumb of an answer");
+        let crumb = CRUMB.slice(..CRUMB.len().min(self.0));
+        self.0 -= crumb.len();
+        std::task::Poll::Ready((!crumb.is_empty()).then(|| Ok(http_body::Frame::data(crumb))))
+    }
+}
+
 /// `Upgrade: echo`: what comes goes back.
 async fn upgrade(headers: HeaderMap, mut request: Request) -> Response {
     if headers.get(header::UPGRADE).is_none_or(|protocol| protocol != "echo") {
@@ -135,12 +158,13 @@ async fn upgrade(headers: HeaderMap, mut request: Request) -> Response {
     (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
 }
 
-/// Settings from `FIXTURE_*`, in milliseconds.
+/// `FIXTURE_*`, in milliseconds.
+fn millis(name: &str) -> Option<Duration> {
+    let value = std::env::var(format!("FIXTURE_{name}")).ok()?;
+    Some(Duration::from_millis(value.parse().expect("a number of milliseconds")))
+}
+
 fn settings() -> Settings {
-    let millis = |name: &str| {
-        let value = std::env::var(format!("FIXTURE_{name}")).ok()?;
-        Some(Duration::from_millis(value.parse().expect("a number of milliseconds")))
-    };
     let mut settings = Settings::default();
     let sleep = &mut settings.sleep;
     sleep.after = millis("AFTER").or(sleep.after);
@@ -156,9 +180,20 @@ fn settings() -> Settings {
     settings
 }
 
+/// Flushes for as long as `FIXTURE_FLUSH` says.
+struct Flush(Duration);
+
+impl Hooks for Flush {
+    fn before_sleep(&self) {
+        std::thread::sleep(self.0);
+    }
+}
+
 fn run() -> Result<Exit, Box<dyn Error>> {
     let sockets = Sockets::inherited()?.or_bind("127.0.0.1:0")?;
-    Ok(Engine::new(sockets).settings(settings()).serve_tower(app())?)
+    let hooks = Arc::new(Flush(millis("FLUSH").unwrap_or_default()));
+    let program = Program { service: Tower(app()), hooks };
+    Ok(Engine::new(sockets).settings(settings()).run(async |_| Ok::<_, std::io::Error>(program))?)
 }
 
 fn main() {

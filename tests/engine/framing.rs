@@ -84,3 +84,32 @@ fn a_head_may_come_cut_at_every_byte() {
     drop(client);
     daemon.asleep();
 }
+
+#[test]
+fn every_connection_without_a_request_is_counted_once() {
+    let mut unit = Unit::new().set("HEAD", 200);
+    let web = unit.tcp("127.0.0.1:0", "web");
+    for opening in [
+        "P",                                                    // may become either protocol; ends by the limit
+        "G",                                                    // half a head; ends by the limit
+        "GET /<> HTTP/1.1\r\nHost: a\r\n\r\n",                  // refused by hyper
+        "GET / HTTP/1.1\nHost: a\r\n\r\n",                      // refused by the framing
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0", // HTTP/2, and then nothing
+    ] {
+        let daemon = unit.wake();
+        let mut client = connect(web);
+        client.send(opening);
+        let log = daemon.asleep();
+        assert!(log.contains("served 0 requests, 1 not counted"), "{opening:?}: {log}");
+    }
+    for half in ["P", "GET / HTTP/1.1\r\n"] {
+        let daemon = unit.wake();
+        drop({
+            let mut client = connect(web);
+            client.send(half);
+            client
+        });
+        let log = daemon.asleep();
+        assert!(log.contains("served 0 requests, 1 not counted"), "{half:?} and gone: {log}");
+    }
+}

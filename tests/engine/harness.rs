@@ -174,6 +174,13 @@ impl Daemon {
         }
     }
 
+    /// Waits for a message that contains `text` and came after `before`.
+    pub fn hear_after(&mut self, text: &str, before: &str) -> String {
+        let at = self.heard.iter().rposition(|message| message == before).expect("it was heard");
+        self.heard.drain(..=at);
+        self.hear(text)
+    }
+
     pub fn pid(&self) -> i32 {
         let process = self.process.as_ref().expect("not reaped");
         i32::try_from(process.id()).expect("a pid")

@@ -9,5 +9,6 @@ mod framing;
 mod harness;
 mod http1;
 mod http2;
+mod limits;
 mod sleep;
 mod sockets;

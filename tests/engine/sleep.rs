@@ -152,6 +152,13 @@ fn a_half_close_is_told_and_answered() {
 }
 
 #[test]
+fn a_flush_that_hangs_is_not_waited_for_long() {
+    let mut unit = Unit::new().set("FLUSH", 120_000);
+    let _web = unit.tcp("127.0.0.1:0", "web");
+    unit.wake().asleep();
+}
+
+#[test]
 fn nothing_is_lost_at_the_sleep_edge() {
     // Pauses that aim at the instant of falling asleep; whichever side they fall on, the outcome is one of two: the
     // answer, or a clean end with nothing answered, and never for a fresh connection.

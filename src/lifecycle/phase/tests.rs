@@ -203,6 +203,33 @@ fn work_found_while_closing_calls_it_back() {
 }
 
 #[test]
+fn a_request_that_came_and_went_while_closing_calls_it_back() {
+    let mut world = World::new(Some(AFTER));
+    world.happen(&Happening::Connect);
+    world.happen(&Happening::Wait(2_000));
+    world.settle();
+    assert!(matches!(world.machine.phase(), Phase::Closing { .. }));
+    world.happen(&Happening::Begin);
+    world.happen(&Happening::End { counts: true });
+    world.happen(&Happening::Disconnect);
+    world.settle();
+    assert_eq!(world.machine.phase(), Phase::Serving, "its answer promised to stay");
+}
+
+#[test]
+fn a_reload_while_closing_may_call_it_back() {
+    let mut world = World::new(Some(AFTER));
+    world.happen(&Happening::Connect);
+    world.happen(&Happening::Wait(2_000));
+    world.settle();
+    assert!(matches!(world.machine.phase(), Phase::Closing { .. }));
+    world.machine.set_sleep(Sleep { after: None, ..world.machine.sleep().clone() });
+    world.happen(&Happening::Disconnect);
+    world.settle();
+    assert_eq!(world.machine.phase(), Phase::Serving);
+}
+
+#[test]
 fn a_second_signal_cuts_and_committed_hears_none() {
     let mut world = World::new(Some(AFTER));
     world.happen(&Happening::Begin);

@@ -10,7 +10,9 @@ mod wire {
     pub const HEADERS: u8 = 1;
     pub const RST_STREAM: u8 = 3;
     pub const GOAWAY: u8 = 7;
+    pub const CONTINUATION: u8 = 9;
     pub const END_STREAM: u8 = 1;
+    pub const END_HEADERS: u8 = 4;
     pub const HEADER_LEN: usize = 9;
     pub const PREFACE_LEN: usize = 24;
 }
@@ -40,13 +42,29 @@ struct Cutter {
     have: usize,
     /// Payload still to be skipped.
     skip: usize,
+    /// The frame that began last.
+    last: Option<Frame>,
     /// The first bytes of a GOAWAY's payload, which are looked into.
     peek: Option<([u8; 4], usize)>,
 }
 
 #[derive(Clone, Copy, Debug)]
+struct Frame {
+    kind: u8,
+    flags: u8,
+    stream: u32,
+}
+
+impl Frame {
+    /// Whether it carries a message; the others are about the connection.
+    fn is_of_message(self) -> bool {
+        matches!(self.kind, wire::DATA | wire::HEADERS | wire::CONTINUATION)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
 enum Seen {
-    Frame { kind: u8, flags: u8, stream: u32 },
+    Frame(Frame),
     LastStream(u32),
 }
 
@@ -59,11 +77,11 @@ impl Default for Streams {
 }
 
 impl Streams {
-    /// Follows bytes that came in.
-    pub fn received(&mut self, bytes: &[u8]) {
+    /// Follows bytes that came in; whether any are of a request.
+    pub fn received(&mut self, bytes: &[u8]) -> bool {
         let (open, last, limit) = (&mut self.open, &mut self.last, self.limit);
         self.received.cut(bytes, |seen| {
-            let Seen::Frame { kind, flags, stream } = seen else { return };
+            let Seen::Frame(Frame { kind, flags, stream }) = seen else { return };
             match kind {
                 wire::HEADERS if stream > *last => {
                     *last = stream;
@@ -79,25 +97,27 @@ impl Streams {
                 wire::RST_STREAM => open.retain(|open| open.id != stream),
                 _ => {}
             }
-        });
+        })
     }
 
-    /// Follows bytes that went out.
-    pub fn sent(&mut self, bytes: &[u8]) {
+    /// Follows bytes that went out; whether any are of an answer.
+    pub fn sent(&mut self, bytes: &[u8]) -> bool {
         let (open, limit) = (&mut self.open, &mut self.limit);
         self.sent.cut(bytes, |seen| match seen {
-            Seen::Frame { kind: wire::RST_STREAM, stream, .. } => open.retain(|open| open.id != stream),
-            Seen::Frame { kind: wire::DATA | wire::HEADERS, flags, stream }
+            Seen::Frame(Frame { kind: wire::RST_STREAM, stream, .. }) => {
+                open.retain(|open| open.id != stream)
+            }
+            Seen::Frame(Frame { kind: wire::DATA | wire::HEADERS, flags, stream })
                 if flags & wire::END_STREAM != 0 =>
             {
                 open.retain(|open| open.id != stream);
             }
-            Seen::Frame { .. } => {}
+            Seen::Frame(_) => {}
             Seen::LastStream(last) => {
                 *limit = last;
                 open.retain(|open| open.id <= last);
             }
-        });
+        })
     }
 
     /// Streams that are open now.
@@ -105,14 +125,29 @@ impl Streams {
         self.open.len()
     }
 
+    /// Whether the client has ever opened one.
+    pub fn any_ever(&self) -> bool {
+        self.last > 0
+    }
+
     /// Whether a request is still on its way in.
     pub fn any_request_incomplete(&self) -> bool {
-        self.open.iter().any(|stream| !stream.is_request_whole)
+        self.head_under_way().is_some() || self.open.iter().any(|stream| !stream.is_request_whole)
+    }
+
+    /// The stream whose head has begun and is not whole.
+    pub fn head_under_way(&self) -> Option<u32> {
+        let Frame { kind, flags, stream } = self.received.last?;
+        let is_head = matches!(kind, wire::HEADERS | wire::CONTINUATION);
+        let is_whole = self.received.skip == 0 && flags & wire::END_HEADERS != 0;
+        (is_head && !is_whole).then_some(stream)
     }
 }
 
 impl Cutter {
-    fn cut(&mut self, mut bytes: &[u8], mut see: impl FnMut(Seen)) {
+    /// Goes on with `bytes`; whether any are of a message.
+    fn cut(&mut self, mut bytes: &[u8], mut see: impl FnMut(Seen)) -> bool {
+        let mut is_of_message = self.skip > 0 && self.last.is_some_and(Frame::is_of_message);
         while !bytes.is_empty() {
             if let Some((word, have)) = &mut self.peek {
                 word[*have] = bytes[0];
@@ -130,20 +165,25 @@ impl Cutter {
                 self.header[self.have..self.have + some].copy_from_slice(&bytes[..some]);
                 (self.have, bytes) = (self.have + some, &bytes[some..]);
                 if self.have == wire::HEADER_LEN {
-                    self.begin_frame(&mut see);
+                    let frame = self.begin_frame();
+                    is_of_message |= frame.is_of_message();
+                    see(Seen::Frame(frame));
                 }
             }
         }
+        is_of_message
     }
 
-    fn begin_frame(&mut self, see: &mut impl FnMut(Seen)) {
+    fn begin_frame(&mut self) -> Frame {
         let [a, b, c, kind, flags, s0, s1, s2, s3] = self.header;
         self.have = 0;
         self.skip = u32::from_be_bytes([0, a, b, c]) as usize;
         if kind == wire::GOAWAY && self.skip >= 4 {
             self.peek = Some(([0; 4], 0));
         }
-        see(Seen::Frame { kind, flags, stream: u32::from_be_bytes([s0, s1, s2, s3]) & 0x7fff_ffff });
+        let frame = Frame { kind, flags, stream: u32::from_be_bytes([s0, s1, s2, s3]) & 0x7fff_ffff };
+        self.last = Some(frame);
+        frame
     }
 }
 
@@ -172,7 +212,9 @@ mod tests {
         wire.extend(frame(6, 0, 0, &[0; 8])); // PING
         wire.extend(frame(1, 5, 1, b"head"));
         wire.extend(frame(1, 4, 3, b"head"));
-        wire.chunks(1).for_each(|byte| streams.received(byte));
+        for byte in wire.chunks(1) {
+            streams.received(byte);
+        }
         assert_eq!((streams.open(), streams.any_request_incomplete()), (2, true));
         streams.received(&frame(0, 1, 3, b"body"));
         assert!(!streams.any_request_incomplete());
@@ -195,6 +237,22 @@ mod tests {
         assert_eq!(streams.open(), 1);
         streams.received(&frame(1, 5, 5, b""));
         assert_eq!(streams.open(), 1);
+    }
+
+    #[test]
+    fn tells_messages_from_the_rest_and_whole_heads_from_begun_ones() {
+        let mut streams = Streams::default();
+        streams.received(&preface());
+        assert!(!streams.received(&frame(6, 0, 0, &[0; 8])), "a PING is of no message");
+        let head = frame(1, 1, 1, b"head");
+        for byte in head.chunks(1) {
+            let is_whole = streams.open() > 0;
+            assert_eq!(streams.received(byte), is_whole || streams.open() > 0);
+            assert_eq!(streams.head_under_way(), (streams.open() > 0).then_some(1));
+        }
+        assert!(streams.any_request_incomplete(), "END_STREAM, but no END_HEADERS");
+        streams.received(&frame(9, 4, 1, b"rest"));
+        assert_eq!((streams.head_under_way(), streams.any_request_incomplete()), (None, false));
     }
 
     proptest! {

@@ -50,11 +50,9 @@ pub enum Refusal {
     VersionUnknown,
     /// The head did not arrive in time (`timeouts.head`).
     HeadTimeout,
-    /// The body stalled (`timeouts.body`).
-    BodyTimeout,
 }
 
-const REFUSALS: [Refusal; 18] = [
+const REFUSALS: [Refusal; 17] = [
     Refusal::BareLineFeed,
     Refusal::BareCarriageReturn,
     Refusal::ControlCharacter,
@@ -72,7 +70,6 @@ const REFUSALS: [Refusal; 18] = [
     Refusal::HeadTooLarge,
     Refusal::VersionUnknown,
     Refusal::HeadTimeout,
-    Refusal::BodyTimeout,
 ];
 
 impl Refusal {
@@ -89,7 +86,7 @@ impl Refusal {
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::VersionUnknown => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-            Self::HeadTimeout | Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::HeadTimeout => StatusCode::REQUEST_TIMEOUT,
             _ => StatusCode::BAD_REQUEST,
         }
     }
@@ -114,7 +111,6 @@ impl Refusal {
             Self::HeadTooLarge => "the head is too large",
             Self::VersionUnknown => "an HTTP version that is not served here",
             Self::HeadTimeout => "the request head took too long",
-            Self::BodyTimeout => "the request body took too long",
         }
     }
 }

@@ -171,10 +171,12 @@ impl<T: Transport> Framed<T> {
                 let counts = record.counts.swap(false, AcqRel);
                 let now = if counts { activity.extend() } else { activity.since_origin() };
                 record.reading_since.store(now, Relaxed);
-                record.set_state(State::Idle);
                 if self.held.is_empty() {
+                    record.set_state(State::Idle);
                     self.held = BytesMut::new();
                     self.hold = None;
+                } else {
+                    record.set_state(State::Head); // the next request has begun: not to be left
                 }
             }
             // The request's body is still coming: hyper reads it out, or closes.

@@ -18,8 +18,9 @@ use super::link::{Leave, Link, Overdue};
 use super::record::State;
 use super::service::{Counted, Protocol};
 use super::shared::Stage;
-use super::transport::{PeerEnd, Transport};
+use super::transport::{PeerEvent, Transport};
 use crate::lifecycle::Hold;
+use crate::lifecycle::story::count;
 
 /// [`Ended`], before its hold has begun.
 enum End {
@@ -72,11 +73,15 @@ fn finished<T: Transport>(link: &Link<T>, result: &hyper::Result<()>) -> End {
     if let Some(refusal) = link.refusal() {
         return End::Refused(refusal);
     }
+    let is_parse_error = result.as_ref().is_err_and(hyper::Error::is_parse);
+    if is_parse_error || matches!(link.record.state(), State::New | State::Head) {
+        count(&link.shared.tally.noise); // a request that never was
+    }
     match result {
         _ if link.record.state() == State::Tunnel => End::Over,
         Ok(()) => End::Answered,
         // hyper has answered a head it could not parse by itself; the client is to read that.
-        Err(error) if error.is_parse() => End::Answered,
+        Err(_) if is_parse_error => End::Answered,
         Err(error) => {
             tracing::debug!(peer = %link.record.peer, %error, "connection broken");
             End::Over
@@ -86,18 +91,16 @@ fn finished<T: Transport>(link: &Link<T>, result: &hyper::Result<()>) -> End {
 
 /// What comes from outside while hyper waits: the keeper's orders, limits, the client's end.
 fn poll_outside<T: Transport>(link: &Link<T>, clock: &mut Clock, cx: &mut Context<'_>) -> Poll<Option<End>> {
-    match link.shared.stage() {
-        Stage::Cut => return Poll::Ready(Some(End::Over)),
-        Stage::CloseIdle
-            if link.record.state() == State::Idle && link.leave_if_quiet() == Leave::HalfClosed =>
-        {
-            return Poll::Ready(Some(End::Quiet));
-        }
-        _ => {}
+    if link.shared.stage() == Stage::Cut {
+        return Poll::Ready(Some(End::Over));
+    }
+    let is_idle = link.record.state() == State::Idle;
+    if is_idle && link.shared.closes_idle() && link.leave_if_quiet() == Leave::HalfClosed {
+        return Poll::Ready(Some(End::Quiet));
     }
     match clock.poll_overdue(cx, link) {
         Poll::Ready(overdue) => poll_overdue(link, overdue),
-        Poll::Pending => poll_gone(link, cx).map(Some),
+        Poll::Pending => poll_gone(link, cx),
     }
 }
 
@@ -106,6 +109,8 @@ fn poll_overdue<T: Transport>(link: &Link<T>, overdue: Overdue) -> Poll<Option<E
         Overdue::Head => Poll::Ready(Some(End::Refused(Refusal::HeadTimeout))),
         Overdue::Body => {
             link.time_out_body();
+            // Told once: a hyper that reads no more of the body would be asked for ever.
+            link.record.reading_since.store(0, Relaxed);
             Poll::Ready(None)
         }
         Overdue::Write => {
@@ -119,18 +124,24 @@ fn poll_overdue<T: Transport>(link: &Link<T>, overdue: Overdue) -> Poll<Option<E
     }
 }
 
-/// hyper reads nothing while an answer is pending, so the client's end is watched for here. A reset ends everything;
-/// a FIN may be a half-close, so the service decides.
-fn poll_gone<T: Transport>(link: &Link<T>, cx: &mut Context<'_>) -> Poll<End> {
+/// hyper reads nothing while an answer is pending, or once nobody wants the request's body, so the client's end is
+/// watched for here. A reset ends everything; a FIN may be a half-close, so the service decides.
+fn poll_gone<T: Transport>(link: &Link<T>, cx: &mut Context<'_>) -> Poll<Option<End>> {
     let record = &link.record;
-    let is_answering = record.state() == State::Busy && record.reading_since.load(Relaxed) == 0;
-    if !is_answering || record.is_gone() {
-        return Poll::Pending;
+    while record.state() == State::Busy && !record.is_gone() {
+        match ready!(link.transport.poll_peer(cx)) {
+            // Of its body, perhaps: hyper looks again, if it still reads that.
+            PeerEvent::Sent if record.reading_since.load(Relaxed) != 0 => return Poll::Ready(None),
+            PeerEvent::Sent => {}
+            PeerEvent::Closed => {
+                record.set_gone();
+                return Poll::Ready(None);
+            }
+            PeerEvent::Reset => {
+                record.set_gone();
+                return Poll::Ready(Some(End::Over));
+            }
+        }
     }
-    let end = ready!(link.transport.poll_peer_end(cx));
-    record.set_gone();
-    match end {
-        PeerEnd::Closed => Poll::Pending,
-        PeerEnd::Reset => Poll::Ready(End::Over),
-    }
+    Poll::Pending
 }

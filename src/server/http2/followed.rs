@@ -12,6 +12,7 @@ use bytes::{Buf, BytesMut};
 use hyper::rt::{Read, ReadBufCursor, Write};
 
 use crate::lifecycle::Hold;
+use crate::lifecycle::story::count;
 use crate::server::buffer;
 use crate::server::framing::frames::Streams;
 use crate::server::link::Link;
@@ -23,6 +24,8 @@ pub struct Followed<T: Transport> {
     link: Arc<Link<T>>,
     hold: Option<Hold>,
     streams: Streams,
+    /// The stream whose head was under way at the last look.
+    head: Option<u32>,
     /// Read while telling HTTP/1 from HTTP/2, not yet given to hyper.
     held: BytesMut,
 }
@@ -30,11 +33,12 @@ pub struct Followed<T: Transport> {
 impl<T: Transport> Followed<T> {
     /// A connection whose preface has come: `held`, under the hold it was accepted with.
     pub fn new(link: Arc<Link<T>>, held: BytesMut, hold: Hold) -> Self {
-        Self { link, hold: Some(hold), streams: Streams::default(), held }
+        Self { link, hold: Some(hold), streams: Streams::default(), head: None, held }
     }
 
-    /// Streams have opened or closed: holds while one is open.
-    fn weigh(&mut self) {
+    /// Streams may have opened or closed: holds while one is open. `is_progress`: something of a message came or went; a
+    /// PING is none, or it would keep a body waited for that never comes.
+    fn weigh(&mut self, is_progress: bool) {
         let Link { record, shared, .. } = &*self.link;
         // A request that counts has ended: noted now, while its stream or another still holds.
         if record.counts.load(Relaxed) && record.counts.swap(false, AcqRel) {
@@ -42,11 +46,17 @@ impl<T: Transport> Followed<T> {
         }
         if self.streams.open() > 0 {
             if record.state() != State::Busy {
+                record.reading_since.store(0, Relaxed);
                 record.set_state(State::Busy);
                 self.hold = self.hold.take().or_else(|| shared.activity.hold());
             }
-            let since =
-                if self.streams.any_request_incomplete() { shared.activity.since_origin() } else { 0 };
+            let head = self.streams.head_under_way();
+            let is_same_head = head.is_some() && head == std::mem::replace(&mut self.head, head);
+            let since = match record.reading_since.load(Relaxed) {
+                _ if !self.streams.any_request_incomplete() => 0,
+                since if since != 0 && (is_same_head || !is_progress) => since,
+                _ => shared.activity.since_origin(),
+            };
             record.reading_since.store(since, Relaxed);
         } else if record.state() != State::Idle {
             record.reading_since.store(shared.activity.since_origin(), Relaxed);
@@ -63,17 +73,19 @@ impl<T: Transport> Read for Followed<T> {
         mut cursor: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.held.is_empty() {
+        let is_progress = if this.held.is_empty() {
             let len = ready!(this.link.transport.poll_read(cx, buffer::unfilled(&mut cursor)))?;
-            this.streams.received(buffer::just_read(&mut cursor, len));
+            let is_progress = this.streams.received(buffer::just_read(&mut cursor, len));
             buffer::commit(&mut cursor, len);
+            is_progress
         } else {
             let some = this.held.len().min(cursor.remaining());
-            this.streams.received(&this.held[..some]);
+            let is_progress = this.streams.received(&this.held[..some]);
             cursor.put_slice(&this.held[..some]);
             this.held.advance(some);
-        }
-        this.weigh();
+            is_progress
+        };
+        this.weigh(is_progress);
         Poll::Ready(Ok(()))
     }
 }
@@ -95,12 +107,13 @@ impl<T: Transport> Write for Followed<T> {
         let this = self.get_mut();
         let written = ready!(this.link.poll_write(cx, from))?;
         let mut left = written;
+        let mut is_progress = false;
         for slice in from {
             let some = left.min(slice.len());
-            this.streams.sent(&slice[..some]);
+            is_progress |= this.streams.sent(&slice[..some]);
             left -= some;
         }
-        this.weigh();
+        this.weigh(is_progress);
         Poll::Ready(Ok(written))
     }
 
@@ -117,6 +130,9 @@ impl<T: Transport> Drop for Followed<T> {
     fn drop(&mut self) {
         if self.link.record.counts.swap(false, AcqRel) {
             self.link.shared.activity.extend();
+        }
+        if !self.streams.any_ever() {
+            count(&self.link.shared.tally.noise);
         }
     }
 }

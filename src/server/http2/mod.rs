@@ -81,7 +81,9 @@ fn next<T: Transport>(link: &Link<T>, clock: &mut Clock, cx: &mut Context<'_>) -
     let is_idle = link.record.state() == State::Idle;
     match link.shared.stage() {
         Stage::Cut => return Next::Stop,
-        Stage::CloseIdle if is_idle && !link.has_said_goodbye() => return Next::Goodbye,
+        Stage::CloseIdle if is_idle && !link.has_said_goodbye() && link.shared.closes_idle() => {
+            return Next::Goodbye;
+        }
         Stage::Drain if !link.has_said_goodbye() => return Next::Goodbye,
         _ => {}
     }

@@ -1,0 +1,319 @@
+#!/usr/bin/env python3
+"""The measuring half of benches/run: starts the servers, asks them in turns, prints the table.
+
+    measure.py DIRECTORY [--quick] [--instructions]      DIRECTORY holds dormouse and examples/bare_hyper
+
+Rounds are interleaved (dormouse, bare hyper, nginx, and again), and a ratio is that of one round, so that a machine that
+is slow for a moment is so for all. Everything is bounded in count and time; nothing leaves the loopback.
+"""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+QUICK = "--quick" in sys.argv
+CORES = sorted(os.sched_getaffinity(0))
+SERVER_CORE, CLIENT_CORE = CORES[0], CORES[-1]
+CONNECTIONS = [1, 10, 100, 1000]
+WAKES = 20 if QUICK else 100
+IDLE = 1000 if QUICK else 10_000
+START_LIMIT = 20  # seconds until a server must have answered; valgrind's start is slow
+
+TEXT = "Hello from a machine that was asleep a moment ago.\n"
+FILES = {"1k": 1 << 10, "64k": 64 << 10, "1m": 1 << 20}
+
+DORMOUSE = """[sleep]
+after = "never"
+[[route]]
+path = "/"
+text = {text}
+[[route]]
+path = "/files/"
+files = "{site}"
+"""
+
+NGINX = """daemon off;
+pid {work}/nginx.pid;
+error_log {work}/nginx.log;
+worker_processes 1;
+worker_rlimit_nofile {files};
+events {{ worker_connections {files}; }}
+http {{
+    access_log off;
+    sendfile on;
+    keepalive_requests 1000000000;
+    client_body_temp_path {work}/body; proxy_temp_path {work}/proxy; fastcgi_temp_path {work}/fastcgi;
+    scgi_temp_path {work}/scgi; uwsgi_temp_path {work}/uwsgi;
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        default_type "text/plain; charset=utf-8";
+        location = / {{ return 200 {text}; }}
+        location /files/ {{ alias {site}/; }}
+    }}
+}}
+"""
+
+
+class Server:
+    """A server process on the server's core, with a socket it inherits or a port it binds itself."""
+
+    def __init__(self, name, arguments, port=None):
+        self.name, self.arguments, self.pid = name, arguments, None
+        self.listener = None
+        if port is None:
+            self.listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+            port = self.listener.getsockname()[1]
+        self.port = port
+
+    def start(self, wrapper=()):
+        """Starts it; the moment of its exec, in nanoseconds of the monotonic clock."""
+        arguments = [*wrapper, *self.arguments]
+        reading, writing = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                self.become(arguments, writing)
+            finally:
+                os._exit(127)
+        os.close(writing)
+        with open(reading) as pipe:
+            return int(pipe.read())
+
+    def become(self, arguments, pipe):
+        os.setsid()
+        os.sched_setaffinity(0, {SERVER_CORE})
+        if self.listener:
+            pipe = os.dup(pipe)  # in case it is 3
+            os.dup2(self.listener.fileno(), 3)
+            os.set_inheritable(3, True)
+            os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="http")
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for standard in (0, 1, 2):
+            os.dup2(nothing, standard)
+        os.write(pipe, str(time.monotonic_ns()).encode())
+        os.execvp(arguments[0], arguments)
+
+    def stop(self):
+        """Stops what `start` started, and whatever it started itself."""
+        if self.pid is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGTERM)
+            until = time.monotonic() + START_LIMIT
+            while os.waitpid(self.pid, os.WNOHANG)[0] == 0:
+                if time.monotonic() > until:
+                    os.killpg(self.pid, signal.SIGKILL)
+                time.sleep(0.01)
+        self.pid = None
+
+    def connect(self):
+        until = time.monotonic() + START_LIMIT
+        while True:
+            try:
+                return socket.create_connection(("127.0.0.1", self.port), timeout=START_LIMIT)
+            except ConnectionRefusedError:
+                if time.monotonic() > until:
+                    sys.exit(f"{self.name} does not listen")
+                time.sleep(0.02)
+
+    def url(self, path):
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    @contextlib.contextmanager
+    def running(self, wrapper=()):
+        self.start(wrapper)
+        try:
+            with self.connect() as connection:
+                exchange(connection)
+            yield self
+        finally:
+            self.stop()
+
+    def processes(self):
+        """Its own id and those of its children: nginx has a worker."""
+        with open(f"/proc/{self.pid}/task/{self.pid}/children") as children:
+            return [self.pid, *map(int, children.read().split())]
+
+    def memory(self, field):
+        """Kibibytes, of all its processes: Rss or Pss."""
+        total = 0
+        for pid in self.processes():
+            with open(f"/proc/{pid}/smaps_rollup") as rollup:
+                total += int(re.search(rf"^{field}:\s+(\d+)", rollup.read(), re.M)[1])
+        return total
+
+
+def exchange(connection):
+    """One request for the text, answered whole."""
+    connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    answer = b""
+    while not answer.endswith(TEXT.encode()):
+        piece = connection.recv(65536)
+        if not piece:
+            sys.exit(f"a server closed instead of answering: {answer!r}")
+        answer += piece
+    return answer
+
+
+def wrk(server, path, connections):
+    """Requests a second, as one short run of wrk sees them."""
+    command = ["taskset", "-c", str(CLIENT_CORE), "wrk", "-t1", f"-c{connections}", "-d1s", "--timeout", "10s"]
+    output = subprocess.run([*command, server.url(path)], capture_output=True, text=True, timeout=60, check=True).stdout
+    if "Non-2xx" in output or "Socket errors" in output:
+        sys.exit(f"{server.name}, {path}, {connections} connections: {output}")
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1])
+
+
+def spread(values):
+    return f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
+
+
+def ratio(rounds, one, other):
+    if other not in rounds:
+        return ""
+    return spread([a / b for a, b in zip(rounds[one], rounds[other])])
+
+
+def row(*cells):
+    print(f"{cells[0]:<12} {cells[1]:>6}" + "".join(f" {cell:>11}" for cell in cells[2:5])
+          + "".join(f"   {cell:<18}" for cell in cells[5:]), flush=True)
+
+
+def throughput(dormouse, bare, nginx):
+    print("requests a second; dormouse to each of the others: above 1, dormouse is faster (median, lowest-highest round)")
+    row("", "conns", "dormouse", "bare hyper", "nginx", "to bare hyper", "to nginx")
+    kinds = [("text", "/", [dormouse, bare, nginx], CONNECTIONS, 3 if QUICK else 11)]
+    for name in FILES:
+        kinds.append((f"file {name}", f"/files/{name}", [dormouse, nginx], [10] if QUICK else CONNECTIONS, 2 if QUICK else 7))
+    for kind, path, servers, levels, rounds in kinds:
+        for connections in levels:
+            seen = {server.name: [] for server in servers}
+            for number in range(rounds):
+                # Each goes first in turn: whoever follows another finds the machine as that one left it.
+                first = number % len(servers)
+                for server in servers[first:] + servers[:first]:
+                    seen[server.name].append(wrk(server, path, connections))
+            medians = [f"{statistics.median(seen[s.name]):,.0f}" if s.name in seen else "" for s in (dormouse, bare, nginx)]
+            row(kind, connections, *medians, *(ratio(seen, dormouse.name, s.name) for s in (bare, nginx)))
+
+
+def wake(server):
+    """Milliseconds from exec to the first byte of the answer: connection and request wait in the queue before it."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=START_LIMIT) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        begun = server.start()
+        client.recv(1)
+        came = time.monotonic_ns()
+    server.stop()
+    return (came - begun) / 1e6
+
+
+def wakes(servers):
+    seen = {server.name: [] for server in servers}
+    for _ in range(WAKES):
+        for server in servers:
+            seen[server.name].append(wake(server))
+    print(f"\nwake: exec to first byte in ms, the request waiting; n={WAKES}")
+    print(f"{'':<12} {'median':>8} {'p95':>8}")
+    for name, values in seen.items():
+        print(f"{name:<12} {statistics.median(values):>8.2f} {statistics.quantiles(values, n=20)[-1]:>8.2f}")
+    dormouse, bare = (statistics.median(seen[server.name]) for server in servers)
+    print(f"dormouse takes {dormouse / bare:.2f} of bare hyper's time, {dormouse - bare:+.2f} ms", flush=True)
+
+
+def memory(servers):
+    print(f"\nmemory in KiB: after the first request, and for each of {IDLE:,} idle keep-alive connections")
+    print(f"{'':<12} {'RSS':>8} {'PSS':>8} {'a connection':>13}")
+    for server in servers:
+        with server.running():
+            rss, pss = server.memory("Rss"), server.memory("Pss")
+            connections = []
+            try:
+                for _ in range(IDLE):
+                    connections.append(server.connect())
+                    exchange(connections[-1])
+                each = (server.memory("Rss") - rss) / IDLE
+            finally:
+                for connection in connections:
+                    connection.close()
+        print(f"{server.name:<12} {rss:>8,} {pss:>8,} {each:>13.2f}", flush=True)
+
+
+def instructions(server, requests):
+    """Instructions of a whole life with so many requests on one connection, as valgrind counts them."""
+    with tempfile.NamedTemporaryFile() as counts:
+        wrapper = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={counts.name}"]
+        with server.running(wrapper), server.connect() as connection:
+            for _ in range(requests):
+                exchange(connection)
+        return int(re.search(r"^(?:summary|totals): (\d+)", open(counts.name).read(), re.M)[1])
+
+
+def instructions_each(servers):
+    few, many = 500, 2500
+    print("\ninstructions of one request for the text, outside the kernel")
+    each = {}
+    for server in servers:
+        each[server.name] = (instructions(server, many) - instructions(server, few)) / (many - few)
+        print(f"{server.name:<12} {each[server.name]:>8,.0f}", flush=True)
+    dormouse, bare = each.values()
+    print(f"dormouse takes {dormouse / bare:.2f} of bare hyper's, {dormouse - bare:+,.0f}")
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def prepare(work, directory):
+    """The three servers and what they serve, below `work`."""
+    os.chmod(work, 0o755)  # nginx's worker is another user
+    site = f"{work}/site"
+    for folder in (site, f"{work}/state", f"{work}/run"):
+        os.mkdir(folder)
+    for name, size in FILES.items():
+        with open(f"{site}/{name}", "wb") as file:
+            file.write(b"dormouse" * (size // 8))
+    os.environ.update(STATE_DIRECTORY=f"{work}/state", RUNTIME_DIRECTORY=f"{work}/run")
+    quoted = '"' + TEXT.replace("\n", "\\n") + '"'
+    with open(f"{work}/dormouse.toml", "w") as config:
+        config.write(DORMOUSE.format(text=quoted, site=site))
+    port = free_port()
+    with open(f"{work}/nginx.conf", "w") as config:
+        config.write(NGINX.format(work=work, site=site, port=port, text=quoted, files=max(IDLE, 1000) + 1000))
+    return (
+        Server("dormouse", [f"{directory}/dormouse", "serve", "--config", f"{work}/dormouse.toml"]),
+        Server("bare hyper", [f"{directory}/examples/bare_hyper"]),
+        Server("nginx", ["nginx", "-p", work, "-c", f"{work}/nginx.conf", "-e", f"{work}/nginx.log"], port),
+    )
+
+
+def version(*command):
+    output = subprocess.run(command, capture_output=True, text=True)
+    return (output.stdout + output.stderr).split()[-1].split("/")[-1]
+
+
+def main():
+    directory = sys.argv[1]
+    versions = f"dormouse {version(directory + '/dormouse', '--version')}, nginx {version('nginx', '-v')}"
+    print(f"{versions}; server on core {SERVER_CORE}, client on core {CLIENT_CORE}, load {os.getloadavg()[0]:.1f} before it began\n")
+    with tempfile.TemporaryDirectory(prefix="dormouse-bench-") as work:
+        dormouse, bare, nginx = prepare(work, directory)
+        with dormouse.running(), bare.running(), nginx.running():
+            throughput(dormouse, bare, nginx)
+        wakes([dormouse, bare])
+        memory([dormouse, bare, nginx])
+        if "--instructions" in sys.argv:
+            instructions_each([dormouse, bare])
+
+
+# A SIGTERM unwinds like Ctrl-C, so that the servers are stopped.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+main()

@@ -5,7 +5,7 @@
 
 --fresh      loops with a new connection for every request
 --keepalive  loops that reuse one; like every pool they look whether it was closed before they use it
---edge       loops with a new connection after a pause around SECONDS, where the server is about to fall asleep
+--edge       loops with a new connection after a common pause around SECONDS, where the server is about to fall asleep
 --slowest    fails too if a request took longer
 """
 
@@ -56,7 +56,15 @@ def exchange(connection, path):
         raise http.client.HTTPException(f"status {answer.status}, {len(body)} bytes")
 
 
-def loop(kind, options, tally, stop):
+def pause_at_the_edge(options, edge):
+    try:
+        edge.wait()  # for all of them: one that asked meanwhile would put the sleep off
+    except threading.BrokenBarrierError:
+        return
+    time.sleep(options.after * random.uniform(0.9, 1.1))
+
+
+def loop(kind, options, tally, stop, edge):
     connection = None
     while not stop.is_set():
         reused = connection is not None and connection.sock is not None
@@ -84,7 +92,7 @@ def loop(kind, options, tally, stop):
             connection.close()
             connection = None
         if kind == "edge":
-            time.sleep(options.after * random.uniform(0.8, 1.2))
+            pause_at_the_edge(options, edge)
         else:
             time.sleep(random.uniform(0, 0.005))
 
@@ -108,13 +116,15 @@ def main():
 
     tally, stop = Tally(), threading.Event()
     kinds = ["fresh"] * options.fresh + ["keepalive"] * options.keepalive + ["edge"] * options.edge
-    threads = [threading.Thread(target=loop, args=(kind, options, tally, stop)) for kind in kinds]
+    edge = threading.Barrier(max(options.edge, 1))
+    threads = [threading.Thread(target=loop, args=(kind, options, tally, stop, edge)) for kind in kinds]
     for thread in threads:
         thread.start()
     wait_for(tally, WARM_UP, time.monotonic() + 60)
     status = subprocess.run(options.command, stdin=subprocess.DEVNULL).returncode
     wait_for(tally, tally.done + WARM_UP, time.monotonic() + 60)
     stop.set()
+    edge.abort()
     for thread in threads:
         thread.join()
 

@@ -44,9 +44,13 @@ many_wakes() {
 
 nothing_lost_at_the_edge() {
     configure "$EDGE_SLEEP$ROUTES"
-    under_load --edge 4 --after 0.055 -- sleep 5
+    local mark sleeps
+    mark=$(journal_mark)
+    under_load --edge 4 --after 0.054 -- sleep 8
     no_failed_unit
     falls_asleep
+    sleeps=$(journal_since "$mark" | grep -c '"MESSAGE":"asleep: ')
+    ((sleeps >= 10)) || { echo "it slept only $sleeps times" && return 1; }
 }
 
 # As the comments of dormouse.socket and the manual tell.

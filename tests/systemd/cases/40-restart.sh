@@ -63,7 +63,7 @@ socket_restart_leaves_a_live_port() {
 
 reload_of_systemd_at_the_edge() {
     configure "$EDGE_SLEEP$ROUTES"
-    under_load --edge 3 --after 0.055 -- /bin/sh -c "for i in 1 2 3 4 5 6; do systemctl $1 || exit 1; sleep 0.1; done"
+    under_load --edge 3 --after 0.054 -- /bin/sh -c "for i in 1 2 3 4 5 6; do systemctl $1 || exit 1; sleep 0.1; done"
     no_failed_unit
     falls_asleep
 }

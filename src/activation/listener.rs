@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -112,7 +112,7 @@ impl AsFd for Listener {
     }
 }
 
-impl std::os::fd::AsRawFd for Listener {
+impl AsRawFd for Listener {
     fn as_raw_fd(&self) -> i32 {
         self.fd.as_raw_fd()
     }
@@ -133,8 +133,25 @@ fn peer_of(fd: &OwnedFd, address: Option<SocketAddrAny>) -> Peer {
         return Peer::Tcp(canonical(address));
     }
     debug_assert!(address.is_none_or(|address| address.address_family() == AddressFamily::UNIX));
-    let credentials = sockopt::socket_peercred(fd).ok();
-    Peer::Unix(credentials.map(|credentials| credentials.pid.as_raw_nonzero().get().unsigned_abs()))
+    Peer::Unix(peer_pid(fd))
+}
+
+/// `SO_PEERCRED` (unix(7)). A peer in another pid namespace has pid 0, which rustix's type cannot hold.
+fn peer_pid(fd: &OwnedFd) -> Option<u32> {
+    let mut credentials = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut len = libc::socklen_t::try_from(size_of::<libc::ucred>()).ok()?;
+    // SAFETY: the kernel writes at most `len` bytes to a struct of that size; all-zero is a valid ucred.
+    #[allow(unsafe_code)]
+    let status = unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            std::ptr::from_mut(&mut credentials).cast(),
+            &mut len,
+        )
+    };
+    u32::try_from(credentials.pid).ok().filter(|pid| status == 0 && *pid != 0)
 }
 
 /// An IPv4 client of a dual-stack socket is an IPv4 client (RFC 4291 section 2.5.5.2).

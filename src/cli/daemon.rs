@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::config::{Diagnostics, Loaded, Outcome, Source};
-use crate::lifecycle::keeper::Hooks;
+use crate::lifecycle::Hooks;
 use crate::log;
 use crate::server::Control;
 use crate::server::engine::Program;

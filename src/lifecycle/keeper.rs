@@ -8,18 +8,21 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{self, MissedTickBehavior};
 
-use super::activity::{Activity, Hold};
+use super::activity::Activity;
 use super::doors::{Arrival, Doors};
 use super::phase::{Accepting, Event, Exit, Facts, Machine, Phase, Step};
 use super::signals::{Request, Signals};
 use super::status::{self, Status};
 use super::story::{Story, Tally, count};
 use super::word::Listen;
-use super::{Sleep, footprint, notify};
-use crate::activation::{Accepted, Sockets};
+use super::{Connections, Hooks, footprint, notify};
+use crate::activation::Sockets;
 
 /// How often the status is looked at while awake.
 const TICK: Duration = Duration::from_secs(1);
+
+/// When it is first looked at: the start, and mostly the first request, are over by then.
+const FIRST_TICK: Duration = Duration::from_millis(100);
 
 /// What systemd is asked for beyond the drain: children get 5 s after their TERM, then logs are flushed.
 const STOP_MARGIN: Duration = Duration::from_secs(7);
@@ -29,37 +32,6 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
 /// How long to wait for systemd to have read the last messages.
 const BARRIER_LIMIT: Duration = Duration::from_millis(300);
-
-/// Whoever owns the accepted connections. The keeper tells it what phase it is; it closes them accordingly.
-pub trait Connections: Send + Sync + 'static {
-    /// A connection that was accepted, with its hold until its first byte.
-    fn accepted(&self, accepted: Accepted, hold: Hold);
-    /// The phase has changed: idle connections are closed, stay open, or say goodbye (see [`Phase`]).
-    fn phase_changed(&self, phase: Phase);
-    /// Cut everything that still runs; what was cut, for the journal.
-    fn cut(&self) -> Vec<String>;
-    /// Connections open now, idle ones included. When it falls in Closing or Draining, [`Activity::nudge`] follows.
-    fn open(&self) -> usize;
-    /// The sleep settings in force.
-    fn sleep(&self) -> Sleep;
-    /// What they are doing, for people: `2 requests, 3 idle connections`; empty when there are none.
-    fn describe(&self) -> String;
-}
-
-/// What the program around the engine does at certain moments, on the serving thread unless said otherwise.
-pub trait Hooks: Send + Sync + 'static {
-    /// SIGHUP: read the configuration again, and swap it whole or keep the old one.
-    fn reload(&self) {}
-    /// Before every attempt to fall asleep: flush what may be lost. It may block, briefly: it runs on the blocking pool,
-    /// and a request can still call the process back.
-    fn before_sleep(&self) {}
-    /// Something people should see in front of the status, such as a bad configuration.
-    fn problem(&self) -> Option<String> {
-        None
-    }
-}
-
-impl Hooks for () {}
 
 /// The keeper's belongings.
 pub struct Keeper<C> {
@@ -77,7 +49,8 @@ pub struct Keeper<C> {
     flush: Option<Flush>,
     stopped_by: Option<&'static str>,
     has_warned_of_datagrams: bool,
-    has_settled: bool,
+    /// How much work was done when memory was last given back.
+    lean_since: Option<u64>,
 }
 
 /// A flush under way.
@@ -132,7 +105,7 @@ impl<C: Connections> Keeper<C> {
             flush: None,
             stopped_by: None,
             has_warned_of_datagrams: false,
-            has_settled: false,
+            lean_since: None,
         })
     }
 
@@ -140,7 +113,7 @@ impl<C: Connections> Keeper<C> {
     /// ran out of time, cut; systemd knows; the story is told.
     pub async fn keep(mut self) -> Exit {
         self.start();
-        let mut tick = time::interval_at(time::Instant::now() + TICK, TICK);
+        let mut tick = time::interval_at(time::Instant::now() + FIRST_TICK, TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut watchdog = notify::watchdog_period().map(time::interval);
         loop {
@@ -343,12 +316,16 @@ impl<C: Connections> Keeper<C> {
         !matches!(self.machine.phase(), Phase::Draining { accepting: Accepting::No, .. } | Phase::Gone(_))
     }
 
-    /// Once a second while awake. The first one comes when the start, and mostly the first request, are over.
+    /// Once a second while awake: memory, then the status.
     fn tick(&mut self) {
-        if !std::mem::replace(&mut self.has_settled, true) {
-            footprint::give_back_code();
+        let facts = self.facts();
+        let work = self.tally.work();
+        let is_first = self.lean_since.is_none();
+        if is_first || (facts.holds == 0 && self.lean_since != Some(work)) {
+            footprint::shrink();
+            self.lean_since = Some(work);
         }
-        let line = self.status_line(&self.facts());
+        let line = self.status_line(&facts);
         self.status.tell(line);
     }
 

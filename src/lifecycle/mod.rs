@@ -8,13 +8,16 @@
 //! - [`phase`]: the machine above, pure: facts and `now` in, one step out;
 //! - [`activity`]: what must not be left (holds) and what restarts the clock (extends), counted on edges;
 //! - [`keeper`]: the one task that owns the listeners, accepts, and alone decides to leave;
-//! - [`signals`], [`notify`], [`status`], [`story`], [`time_of_day`]: what it hears, and what it tells systemd and people.
+//! - [`doors`], [`partners`]: what it listens on, and whom it works with;
+//! - [`signals`], [`notify`], [`status`], [`story`], [`time_of_day`]: what it hears, and what it tells systemd and people;
+//! - [`footprint`]: what it keeps of the machine's memory.
 
 pub mod activity;
 pub mod doors;
 pub mod footprint;
 pub mod keeper;
 pub mod notify;
+pub mod partners;
 pub mod phase;
 pub mod signals;
 pub mod status;
@@ -25,7 +28,8 @@ pub mod word;
 use std::time::Duration;
 
 pub use activity::{Activity, Hold};
-pub use keeper::{Connections, Keeper};
+pub use keeper::Keeper;
+pub use partners::{Connections, Hooks};
 pub use phase::{Exit, Phase};
 
 /// When to sleep, and how to leave.

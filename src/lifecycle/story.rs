@@ -24,6 +24,16 @@ pub struct Tally {
     pub late_bytes: AtomicU64,
 }
 
+impl Tally {
+    /// A number that changes with everything that is done.
+    pub fn work(&self) -> u64 {
+        [&self.served, &self.noise, &self.accepted, &self.datagrams]
+            .iter()
+            .map(|counter| counter.load(Relaxed))
+            .sum()
+    }
+}
+
 /// Adds one to a counter of the tally.
 pub fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Relaxed);

@@ -13,9 +13,12 @@ use super::shared::{Settings, Shared, Stage};
 use super::tower::Tower;
 use super::transport::Socket;
 use crate::activation::{Accepted, Sockets};
-use crate::lifecycle::keeper::{Hooks, Parts};
+use crate::lifecycle::keeper::Parts;
 use crate::lifecycle::signals::Signals;
-use crate::lifecycle::{Connections, Exit, Hold, Keeper, Phase, Sleep};
+use crate::lifecycle::{Connections, Exit, Hold, Hooks, Keeper, Phase, Sleep};
+
+/// The longest grace or drain that is taken as it is: a year.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
 /// Puts a service to sleep when nobody asks, and loses no request on the way.
 ///
@@ -150,9 +153,13 @@ impl Engine {
 impl Control {
     /// Replaces the settings; the quiet under way is measured by the new ones.
     pub fn set_settings(&self, mut settings: Settings) {
+        let sleep = &mut settings.sleep;
         if !self.sleeps {
-            settings.sleep.after = None;
+            sleep.after = None;
         }
+        // Clocks cannot be set beyond the end of time.
+        sleep.grace = sleep.grace.min(LONGEST);
+        sleep.drain = sleep.drain.min(LONGEST);
         self.shared.set_settings(settings);
     }
 

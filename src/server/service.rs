@@ -18,7 +18,7 @@ use super::BoxError;
 use super::exchange::{Exchange, InFlight, Serve};
 use super::link::Link;
 use super::record::State;
-use super::shared::Stage;
+use super::shared::{Promise, Stage};
 use super::transport::Transport;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -161,14 +161,15 @@ fn finish<B, T: Transport>(
 
 /// How long the connection stays after this answer, or that it does not.
 fn keep_or_close<T: Transport>(link: &Link<T>, counts: bool) -> Option<(HeaderName, HeaderValue)> {
-    let is_draining = link.shared.stage() == Stage::Drain;
-    if !is_draining && let Some(hint) = link.shared.keep_alive_hint(counts) {
-        return Some((KEEP_ALIVE, hint));
-    }
-    // An answer that restarts no clock may be followed by sleep at once: the client is to know that this connection is
-    // over. A request sent ahead is answered first.
-    let is_last = (is_draining || !counts) && !link.has_next();
-    is_last.then(|| (CONNECTION, HeaderValue::from_static("close")))
+    let is_last = match link.shared.promise(counts) {
+        _ if link.shared.stage() == Stage::Drain => true,
+        Promise::Stays(hint) => return Some((KEEP_ALIVE, hint)),
+        // An answer that restarts no clock may be followed by sleep at once: the client is to know.
+        Promise::Nothing => !counts,
+        Promise::Forever => false,
+    };
+    // A request sent ahead is answered first.
+    (is_last && !link.has_next()).then(|| (CONNECTION, HeaderValue::from_static("close")))
 }
 
 /// A service that gave no answer.

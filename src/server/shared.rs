@@ -85,12 +85,23 @@ pub struct Shared {
     phase: Mutex<Phase>,
 }
 
+/// How long a connection certainly stays after an answer.
+#[derive(Clone, Debug)]
+pub enum Promise {
+    /// Until the client ends it.
+    Forever,
+    /// This long: the value of `Keep-Alive:`, in whole seconds.
+    Stays(HeaderValue),
+    /// Not even a second.
+    Nothing,
+}
+
 /// Settings with what is computed from them once.
 #[derive(Debug)]
 struct Dated {
     settings: Arc<Settings>,
-    /// `Keep-Alive:` of an answer that restarts the clock.
-    keep_alive: Option<HeaderValue>,
+    /// That of an answer that restarts the clock.
+    promise: Promise,
 }
 
 impl Shared {
@@ -158,15 +169,14 @@ impl Shared {
         *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
     }
 
-    /// The value of `Keep-Alive:` for an answer given now: whole seconds until which the connection certainly stays,
-    /// one below the limit so that no client writes into the close.
-    pub fn keep_alive_hint(&self, counts: bool) -> Option<HeaderValue> {
+    /// What an answer given now can promise of its connection.
+    pub fn promise(&self, counts: bool) -> Promise {
         let dated = self.settings.load();
         if counts {
-            return dated.keep_alive.clone();
+            return dated.promise.clone(); // its end restarts the clock
         }
         let left = self.asleep_in(&dated.settings.sleep);
-        hint(dated.settings.timeouts.keep_alive, left)
+        Promise::of(dated.settings.timeouts.keep_alive, left)
     }
 
     /// How long until it falls asleep if nothing happens and nothing holds; `None`: never.
@@ -191,18 +201,22 @@ impl Shared {
 
 impl Dated {
     fn new(settings: Settings) -> Self {
-        let keep_alive = hint(settings.timeouts.keep_alive, settings.sleep.after);
-        Self { settings: Arc::new(settings), keep_alive }
+        let promise = Promise::of(settings.timeouts.keep_alive, settings.sleep.after);
+        Self { settings: Arc::new(settings), promise }
     }
 }
 
-fn hint(keep_alive: Option<Duration>, until_sleep: Option<Duration>) -> Option<HeaderValue> {
-    let certain = [keep_alive, until_sleep].into_iter().flatten().min()?;
-    let secs = certain.as_secs().saturating_sub(1);
-    if secs == 0 {
-        return None;
+impl Promise {
+    fn of(keep_alive: Option<Duration>, until_sleep: Option<Duration>) -> Self {
+        let Some(certain) = [keep_alive, until_sleep].into_iter().flatten().min() else {
+            return Self::Forever;
+        };
+        // One below the limit, so that no client writes into the close.
+        match certain.as_secs().saturating_sub(1) {
+            0 => Self::Nothing,
+            secs => HeaderValue::try_from(format!("timeout={secs}")).map_or(Self::Nothing, Self::Stays),
+        }
     }
-    HeaderValue::try_from(format!("timeout={secs}")).ok()
 }
 
 fn first_id() -> u64 {

@@ -14,7 +14,7 @@ use axum::extract::{Path, Query, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use dormouse::lifecycle::keeper::Hooks;
+use dormouse::lifecycle::Hooks;
 use dormouse::server::Tower;
 use dormouse::server::engine::Program;
 use dormouse::{Engine, Exchange, Exit, Settings, Sockets};

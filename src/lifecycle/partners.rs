@@ -1,0 +1,37 @@
+//! Whom the keeper works with: the owner of the connections, and the program around the engine.
+
+use super::Sleep;
+use super::activity::Hold;
+use super::phase::Phase;
+use crate::activation::Accepted;
+
+/// Whoever owns the accepted connections. The keeper tells it what phase it is; it closes them accordingly.
+pub trait Connections: Send + Sync + 'static {
+    /// A connection that was accepted, with its hold until its first byte.
+    fn accepted(&self, accepted: Accepted, hold: Hold);
+    /// The phase has changed: idle connections are closed, stay open, or say goodbye (see [`Phase`]).
+    fn phase_changed(&self, phase: Phase);
+    /// Cut everything that still runs; what was cut, for the journal.
+    fn cut(&self) -> Vec<String>;
+    /// Connections open now, idle ones included. When it falls in Closing or Draining, [`super::Activity::nudge`] follows.
+    fn open(&self) -> usize;
+    /// The sleep settings in force.
+    fn sleep(&self) -> Sleep;
+    /// What they are doing, for people: `2 requests, 3 idle connections`; empty when there are none.
+    fn describe(&self) -> String;
+}
+
+/// What the program around the engine does at certain moments, on the serving thread unless said otherwise.
+pub trait Hooks: Send + Sync + 'static {
+    /// SIGHUP: read the configuration again, and swap it whole or keep the old one.
+    fn reload(&self) {}
+    /// Before every attempt to fall asleep: flush what may be lost. It may block, briefly: it runs on the blocking pool,
+    /// and a request can still call the process back.
+    fn before_sleep(&self) {}
+    /// Something people should see in front of the status, such as a bad configuration.
+    fn problem(&self) -> Option<String> {
+        None
+    }
+}
+
+impl Hooks for () {}

@@ -4,10 +4,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use dormouse::cli::{self, Arguments, Command};
-
-/// sysexits.h: the command was used wrongly.
-const USAGE: u8 = 64;
+use dormouse::cli::{self, Arguments, Command, code};
 
 fn main() -> ExitCode {
     let started = Instant::now();
@@ -16,7 +13,7 @@ fn main() -> ExitCode {
         Err(error) => {
             let is_mistake = error.use_stderr(); // --help and --version are none
             let _ = error.print();
-            return ExitCode::from(if is_mistake { USAGE } else { 0 });
+            return ExitCode::from(if is_mistake { code::USAGE } else { code::OK });
         }
     };
     ExitCode::from(match arguments.command {

@@ -3,13 +3,10 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use super::Check;
+use super::{Check, code};
 use crate::config::{Colour, DEFAULT_FILE, Loaded, Source};
 use crate::route::{HostPattern, Spec};
 use crate::site::{Route, Site};
-
-/// The exit code of a bad config (sysexits.h).
-const CONFIG: u8 = 78;
 
 /// Runs `dormouse check` and gives the exit code: 0, or 78 if the config is bad.
 pub fn run(arguments: &Check) -> u8 {
@@ -21,12 +18,12 @@ pub fn run(arguments: &Check) -> u8 {
             let report = report(source.file(), is_there, &loaded);
             // A reader that leaves early (`| head`) is no fault of the config.
             let _ = io::stdout().lock().write_all(report.as_bytes());
-            0
+            code::OK
         }
         Err(diagnostics) => {
             let colour = if io::stderr().is_terminal() { Colour::Yes } else { Colour::No };
             let _ = io::stderr().lock().write_all(diagnostics.render(colour).as_bytes());
-            CONFIG
+            code::CONFIG
         }
     }
 }
@@ -132,6 +129,6 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_a_bad_config() {
-        assert_eq!(run(&arguments(None, Some("/nonexistent/dormouse.toml"))), CONFIG);
+        assert_eq!(run(&arguments(None, Some("/nonexistent/dormouse.toml"))), code::CONFIG);
     }
 }

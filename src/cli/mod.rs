@@ -2,6 +2,7 @@
 
 pub mod activate_exec;
 pub mod check;
+pub mod code;
 pub mod daemon;
 pub mod places;
 pub mod serve;

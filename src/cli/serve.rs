@@ -5,22 +5,13 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{Serve, daemon, places};
+use super::{Serve, code, daemon, places};
 use crate::activation::Sockets;
 use crate::config::{Colour, Outcome, Source};
 use crate::lifecycle::{Exit, footprint};
 use crate::log;
 use crate::schema::duration;
 use crate::server::Engine;
-
-/// Exit codes, those of sysexits.h where it has one.
-mod code {
-    pub const OK: u8 = 0;
-    pub const USAGE: u8 = 64;
-    pub const SOFTWARE: u8 = 70;
-    pub const CUT: u8 = 75;
-    pub const CONFIG: u8 = 78;
-}
 
 /// Why it did not come to serving, with the exit code that says so.
 struct Failure(u8, String);

@@ -21,13 +21,8 @@ use self::child::Child;
 use self::folder::Folder;
 use self::notices::{Notice, NoticeSocket};
 use self::signals::Signals;
-use super::Try;
+use super::{Try, code};
 use crate::activation::{Listener, Sockets};
-
-/// Exit code for a bad command line (sysexits.h).
-const USAGE: u8 = 64;
-/// Exit code for what should never happen (sysexits.h).
-const SOFTWARE: u8 = 70;
 
 /// The pause after a failure, as `RestartSec=` of the unit; doubled while nothing ever gets ready.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
@@ -39,7 +34,7 @@ pub fn run(arguments: &Try) -> u8 {
     let mut sockets = Sockets::default();
     if let Err(error) = sockets.bind(&arguments.listen) {
         eprintln!("dormouse: {}", report::cannot_listen(&arguments.listen, &error));
-        return USAGE;
+        return code::USAGE;
     }
     let result = match sockets.listeners.as_slice() {
         [listener] => Stage::set(arguments, listener).and_then(|stage| stage.play()),
@@ -49,7 +44,7 @@ pub fn run(arguments: &Try) -> u8 {
         Ok(()) => 0,
         Err(error) => {
             eprintln!("dormouse: {error}");
-            SOFTWARE
+            code::SOFTWARE
         }
     }
 }

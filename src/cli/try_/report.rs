@@ -9,6 +9,7 @@ use signal_hook::low_level::signal_name;
 
 use super::Outcome;
 use crate::activation::SocketError;
+use crate::cli::code;
 use crate::lifecycle::time_of_day::time_of_day;
 
 /// Prints a line with the time of day.
@@ -99,12 +100,12 @@ fn describe(exit: ExitStatus) -> String {
 }
 
 /// The exit codes of `serve`, and those of `activate-exec`.
-fn meaning(code: i32) -> Option<&'static str> {
-    match code {
-        64 => Some("it was called wrongly; see above"),
-        70 => Some("a bug in dormouse"),
-        75 => Some("cut by a second signal"),
-        78 => Some("the config file has errors; `dormouse check --config FILE` lists them"),
+fn meaning(exit: i32) -> Option<&'static str> {
+    match u8::try_from(exit).ok()? {
+        code::USAGE => Some("it was called wrongly; see above"),
+        code::SOFTWARE => Some("a bug in dormouse"),
+        code::CUT => Some("cut by a second signal"),
+        code::CONFIG => Some("the config file has errors; `dormouse check --config FILE` lists them"),
         126 | 127 => Some("the program could not be run"),
         _ => None,
     }

@@ -58,7 +58,7 @@ impl Activity {
     pub fn extended(&self) -> Option<Instant> {
         match self.extended.load(Ordering::Acquire) {
             0 => None,
-            nanos => Some(self.origin + Duration::from_nanos(nanos)),
+            nanos => Some(self.instant(nanos)),
         }
     }
 

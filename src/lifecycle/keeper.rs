@@ -154,9 +154,7 @@ impl<C: Connections> Keeper<C> {
         let facts = self.facts();
         self.machine.step(Event::Ready, &facts);
         self.connections.phase_changed(self.machine.phase());
-        let line = self.status_line(&self.facts());
-        notify::ready(&line);
-        self.status.told(line);
+        self.notify_with_status(notify::ready);
         self.story.tell_wake(woken_by.as_deref());
     }
 
@@ -264,16 +262,12 @@ impl<C: Connections> Keeper<C> {
         notify::reloading();
         self.hooks.reload();
         drop(hold); // the status is about what remains
-        let line = self.status_line(&self.facts());
-        notify::ready(&line);
-        self.status.told(line);
+        self.notify_with_status(notify::ready);
     }
 
     fn begin_drain(&mut self) {
         self.activity.begin_drain();
-        let line = self.status_line(&self.facts());
-        notify::stopping(&line);
-        self.status.told(line);
+        self.notify_with_status(notify::stopping);
         notify::extend_timeout(self.machine.sleep().drain.saturating_add(STOP_MARGIN));
         self.connections.phase_changed(self.machine.phase());
     }
@@ -327,6 +321,13 @@ impl<C: Connections> Keeper<C> {
         }
         let line = self.status_line(&facts);
         self.status.tell(line);
+    }
+
+    /// A message to systemd that carries the status of now.
+    fn notify_with_status(&mut self, notify: fn(&str)) {
+        let line = self.status_line(&self.facts());
+        notify(&line);
+        self.status.told(line);
     }
 
     fn status_line(&self, facts: &Facts) -> String {

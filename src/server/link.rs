@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -114,6 +114,14 @@ impl<T: Transport> Link<T> {
         self.record.has_next.load(Relaxed) || self.transport.unread() == Unread::Bytes
     }
 
+    /// Restarts the clock if a request that counts has ended since this was last asked; when that was, in the
+    /// activity's nanoseconds. Asked before the connection's hold ends.
+    pub fn extend_if_counted(&self) -> Option<u64> {
+        // Looked at before it is taken: an HTTP/2 connection asks at every write.
+        let counts = &self.record.counts;
+        (counts.load(Acquire) && counts.swap(false, AcqRel)).then(|| self.shared.activity.extend())
+    }
+
     /// Refuses the request under way: hyper is told the connection ends, the answer is written after it let go.
     pub fn refuse(&self, refusal: Refusal) {
         self.refusal.store(refusal as u8, Release);
@@ -195,11 +203,10 @@ impl<T: Transport> Link<T> {
         if self.shared.stage() != Stage::Drain || self.has_said_goodbye() {
             return None;
         }
-        let grace = sleep.grace;
         let since = self.shared.stage_since().max(self.record.reading_since.load(Relaxed));
         match self.record.state() {
-            State::Idle => Some((after(since, Some(grace))?, Overdue::KeepAlive)),
-            State::New => Some((after(since, Some(grace.max(SILENT_IN_DRAIN)))?, Overdue::KeepAlive)),
+            State::Idle => Some((after(since, Some(sleep.grace))?, Overdue::KeepAlive)),
+            State::New => Some((after(since, Some(sleep.grace.max(SILENT_IN_DRAIN)))?, Overdue::KeepAlive)),
             _ => None,
         }
     }

@@ -6,7 +6,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{AcqRel, Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
@@ -60,29 +60,33 @@ impl<T: Transport> Framed<T> {
     /// Reads from the kernel to where hyper wants it, and keeps what is not hyper's yet.
     fn poll_fill(&mut self, cx: &mut Context<'_>, cursor: &mut ReadBufCursor<'_>) -> Poll<io::Result<usize>> {
         let len = ready!(self.link.transport.poll_read(cx, buffer::unfilled(cursor)))?;
-        let belongs = self.sort(buffer::just_read(cursor, len))?;
-        buffer::commit(cursor, belongs);
+        let read = buffer::just_read(cursor, len);
+        let share = self.share_of_hyper(read)?;
+        self.held.extend_from_slice(&read[share..]);
+        buffer::commit(cursor, share);
         Poll::Ready(Ok(len))
     }
 
-    /// How many of the bytes just read are hyper's now; the others are kept.
-    fn sort(&mut self, read: &[u8]) -> io::Result<usize> {
-        let belongs = match &mut self.turn {
-            Turn::Tunnel => read.len(),
+    /// How many of these bytes, the next on the wire, are hyper's now.
+    fn share_of_hyper(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let share = match &mut self.turn {
+            Turn::Tunnel => bytes.len(),
             Turn::Answer | Turn::Broken(_) => 0,
-            Turn::Body(follower) => follower.advance(read).map_err(malformed)?,
-            Turn::Head(scanner) => match scanner.scan(read) {
-                Ok(Some(head)) => self.take_head(head, read),
+            Turn::Body(follower) => follower.advance(bytes).map_err(malformed)?,
+            Turn::Head(scanner) => match scanner.scan(bytes) {
+                Ok(Some(head)) => self.take_head(head, bytes),
                 Ok(None) => 0,
                 Err(refusal) => {
-                    self.refuse(refusal);
+                    self.begin();
+                    self.link.refuse(refusal);
                     0
                 }
             },
         };
-        self.end_of_body();
-        self.held.extend_from_slice(&read[belongs..]);
-        Ok(belongs)
+        if matches!(&self.turn, Turn::Body(follower) if follower.is_done()) {
+            self.turn = Turn::Answer;
+        }
+        Ok(share)
     }
 
     /// A head is whole at the start of `read`: it and what follows of its body are hyper's.
@@ -104,28 +108,9 @@ impl<T: Transport> Framed<T> {
     /// Looks at what is held, and lets hyper have what is its.
     fn release(&mut self) -> io::Result<()> {
         let held = std::mem::take(&mut self.held);
-        self.pass = match &mut self.turn {
-            Turn::Tunnel => held.len(),
-            Turn::Answer | Turn::Broken(_) => 0,
-            Turn::Body(follower) => follower.advance(&held).map_err(malformed)?,
-            Turn::Head(scanner) => match scanner.scan(&held) {
-                Ok(Some(head)) => self.take_head(head, &held),
-                Ok(None) => 0,
-                Err(refusal) => {
-                    self.refuse(refusal);
-                    0
-                }
-            },
-        };
-        self.end_of_body();
+        self.pass = self.share_of_hyper(&held)?;
         self.held = held;
         Ok(())
-    }
-
-    fn end_of_body(&mut self) {
-        if matches!(&self.turn, Turn::Body(follower) if follower.is_done()) {
-            self.turn = Turn::Answer;
-        }
     }
 
     /// The first bytes of a head: from here on the connection must not be left.
@@ -134,11 +119,6 @@ impl<T: Transport> Framed<T> {
             // Refused only once the process has committed, which it does not while this connection is open.
             self.hold = self.link.shared.activity.hold();
         }
-    }
-
-    fn refuse(&mut self, refusal: Refusal) {
-        self.begin();
-        self.link.refuse(refusal);
     }
 
     /// The rest of a head that came in pieces; `false` at the peer's end.
@@ -167,9 +147,7 @@ impl<T: Transport> Framed<T> {
             _ if record.state() == State::Tunnel => self.turn = Turn::Tunnel,
             Turn::Answer => {
                 self.turn = Turn::Head(Scanner::default());
-                let activity = &shared.activity;
-                let counts = record.counts.swap(false, AcqRel);
-                let now = if counts { activity.extend() } else { activity.since_origin() };
+                let now = self.link.extend_if_counted().unwrap_or_else(|| shared.activity.since_origin());
                 record.reading_since.store(now, Relaxed);
                 if self.held.is_empty() {
                     record.set_state(State::Idle);
@@ -280,9 +258,7 @@ impl<T: Transport> Write for Framed<T> {
 impl<T: Transport> Drop for Framed<T> {
     fn drop(&mut self) {
         // Note the time before the hold ends: nobody may see the count at zero with the old time.
-        if self.link.record.counts.swap(false, AcqRel) {
-            self.link.shared.activity.extend();
-        }
+        self.link.extend_if_counted();
     }
 }
 

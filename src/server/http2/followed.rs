@@ -5,7 +5,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{AcqRel, Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
@@ -41,9 +41,7 @@ impl<T: Transport> Followed<T> {
     fn weigh(&mut self, is_progress: bool) {
         let Link { record, shared, .. } = &*self.link;
         // A request that counts has ended: noted now, while its stream or another still holds.
-        if record.counts.load(Relaxed) && record.counts.swap(false, AcqRel) {
-            shared.activity.extend();
-        }
+        self.link.extend_if_counted();
         if self.streams.open() > 0 {
             if record.state() != State::Busy {
                 record.reading_since.store(0, Relaxed);
@@ -128,9 +126,7 @@ impl<T: Transport> Write for Followed<T> {
 
 impl<T: Transport> Drop for Followed<T> {
     fn drop(&mut self) {
-        if self.link.record.counts.swap(false, AcqRel) {
-            self.link.shared.activity.extend();
-        }
+        self.link.extend_if_counted();
         if !self.streams.any_ever() {
             count(&self.link.shared.tally.noise);
         }

@@ -35,6 +35,19 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     runtime.block_on(future)
 }
 
+/// One request on a connection of its own, which then ends without an error; in a thread, for tests that wait too.
+fn get_to_the_end(address: SocketAddr, target: String) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        block_on(async {
+            let (handle, connection) = connect(address).await;
+            let connection = tokio::spawn(connection);
+            let answer = get(&handle, &target).await.expect("served");
+            connection.await.expect("no panic").expect("a clean end");
+            answer
+        })
+    })
+}
+
 #[test]
 fn streams_are_served_and_an_idle_connection_is_sent_off() {
     let mut unit = Unit::new();
@@ -58,16 +71,7 @@ fn an_open_stream_holds() {
     let web = unit.tcp("127.0.0.1:0", "web");
     let gate = Gate::new(&unit.folder, "gate");
     let mut daemon = unit.wake();
-    let client = std::thread::spawn({
-        let target = format!("/gate?{}", gate.query());
-        move || {
-            block_on(async {
-                let (handle, connection) = connect(web).await;
-                tokio::spawn(connection);
-                get(&handle, &target).await.expect("served")
-            })
-        }
-    });
+    let client = get_to_the_end(web, format!("/gate?{}", gate.query()));
     let waiting = gate.arrived();
     daemon.hear("STATUS=awake: 1 request");
     assert!(daemon.is_running());
@@ -82,18 +86,7 @@ fn a_drain_finishes_streams() {
     let web = unit.tcp("127.0.0.1:0", "web");
     let gate = Gate::new(&unit.folder, "gate");
     let mut daemon = unit.wake();
-    let client = std::thread::spawn({
-        let target = format!("/gate?{}", gate.query());
-        move || {
-            block_on(async {
-                let (handle, connection) = connect(web).await;
-                let connection = tokio::spawn(connection);
-                let answer = get(&handle, &target).await.expect("served");
-                connection.await.expect("no panic").expect("a clean end");
-                answer
-            })
-        }
-    });
+    let client = get_to_the_end(web, format!("/gate?{}", gate.query()));
     let waiting = gate.arrived();
     daemon.signal(libc::SIGTERM);
     daemon.hear("STOPPING=1");
@@ -152,8 +145,7 @@ fn half_a_preface_is_not_waited_for_long() {
 }
 
 #[test]
-fn body_types_have_sizes() {
-    // The engine's own page (a 500) tells its length to HTTP/2 too.
+fn a_panic_is_a_500_with_an_id_here_too() {
     let mut unit = Unit::new();
     let web = unit.tcp("127.0.0.1:0", "web");
     let daemon = unit.wake();

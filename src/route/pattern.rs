@@ -160,12 +160,11 @@ enum Parameter<'s> {
 
 /// The parameter a segment is, or `None` for a literal (whose doubled braces matchit reads as well).
 fn parameter(segment: &str) -> Result<Option<Parameter<'_>>, PatternError> {
-    let literal = segment.replace("{{", "").replace("}}", "");
-    if !literal.contains(['{', '}']) {
+    let Some(brace) = lone_brace(segment) else {
         return Ok(None);
-    }
+    };
     let Some(inner) = segment.strip_prefix('{').and_then(|inner| inner.strip_suffix('}')) else {
-        let is_closed = literal.find('{').is_some_and(|at| literal[at..].contains('}'));
+        let is_closed = segment[brace..].starts_with('{') && segment[brace..].contains('}');
         return Err(if is_closed { PatternError::PartOfSegment } else { PatternError::LoneBrace });
     };
     if inner.contains(['{', '}']) {
@@ -178,6 +177,20 @@ fn parameter(segment: &str) -> Result<Option<Parameter<'_>>, PatternError> {
     let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if is_name { Ok(Some(parameter(name))) } else { Err(PatternError::BadName(name.to_owned())) }
+}
+
+/// Where the first brace stands that is not one of a pair, read from the left as matchit reads.
+fn lone_brace(segment: &str) -> Option<usize> {
+    let bytes = segment.as_bytes();
+    let mut at = 0;
+    while let Some(found) = memchr::memchr2(b'{', b'}', &bytes[at..]) {
+        at += found;
+        if bytes.get(at + 1) != Some(&bytes[at]) {
+            return Some(at);
+        }
+        at += 2;
+    }
+    None
 }
 
 #[cfg(test)]
@@ -217,6 +230,7 @@ mod tests {
         assert_eq!(error("/{a}{b}"), PatternError::PartOfSegment);
         assert_eq!(error("/{a"), PatternError::LoneBrace);
         assert_eq!(error("/a}"), PatternError::LoneBrace);
+        assert_eq!(error("/}{{}"), PatternError::LoneBrace);
         assert_eq!(error("/{}"), PatternError::BadName(String::new()));
         assert_eq!(error("/{a-b}"), PatternError::BadName("a-b".into()));
         assert_eq!(error("/{a}/{a}"), PatternError::SameName("a".into()));
@@ -227,7 +241,7 @@ mod tests {
     proptest! {
         /// Whatever is a path for us is one for matchit too, alone in a tree.
         #[test]
-        fn matchit_takes_every_pattern(text in "(/([a{}*x_0]{0,5}|\\{[a-c]\\}|\\{\\*r\\})){0,4}/?") {
+        fn matchit_takes_every_pattern(text in "(/([a{}*x_0]{0,5}|[{}]{1,6}|\\{[a-c]\\}|\\{\\*r\\})){0,4}/?") {
             if let Ok(pattern) = Pattern::parse(&text) {
                 matchit::Router::new().insert(pattern.key(), ()).expect("a valid key");
             }

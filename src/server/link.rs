@@ -1,6 +1,7 @@
 //! One connection as everything on it sees it: its transport, its record, and what all connections share.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
@@ -81,9 +82,23 @@ impl<T: Transport> Link<T> {
     /// Reads into a buffer of ours, and makes room for it.
     pub fn poll_read_more(&self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
         into.reserve(READ_AHEAD);
-        let len = ready!(self.transport.poll_read(cx, buffer::spare(into)))?;
+        let len = ready!(self.poll_read(cx, buffer::spare(into)))?;
         buffer::extend(into, len);
         Poll::Ready(Ok(len))
+    }
+
+    /// Reads from the kernel.
+    pub fn poll_read(&self, cx: &mut Context<'_>, into: &mut [MaybeUninit<u8>]) -> Poll<io::Result<usize>> {
+        let len = ready!(self.transport.poll_read(cx, into))?;
+        self.moved(len);
+        Poll::Ready(Ok(len))
+    }
+
+    /// Bytes have moved: on some streams that restarts the clock.
+    fn moved(&self, len: usize) {
+        if len > 0 && self.record.resting.stirs() {
+            self.shared.activity.extend();
+        }
     }
 
     /// Writes, noting since when the peer takes nothing.
@@ -94,6 +109,9 @@ impl<T: Transport> Link<T> {
             (Poll::Pending, 0) => since.store(self.shared.activity.since_origin(), Relaxed),
             (Poll::Pending, _) | (Poll::Ready(_), 0) => {}
             (Poll::Ready(_), _) => since.store(0, Relaxed),
+        }
+        if let Poll::Ready(Ok(len)) = written {
+            self.moved(len);
         }
         written
     }

@@ -4,8 +4,10 @@
 //! - `connection`: the life of one connection; `http1` and `http2` in the middle, `linger` at its end;
 //! - `transport`, [`framing`]: the bytes, and where requests begin and end in them;
 //! - `record`, `link`, `shared`: what is known of one connection, and of all;
-//! - `service`, [`exchange`], `tower`: the way of a request into somebody's service and back.
+//! - `service`, [`exchange`], `in_flight`, `tower`: the way of a request into somebody's service and back;
+//! - `account`: all of it, for whoever asks.
 
+mod account;
 mod buffer;
 mod clock;
 mod connection;
@@ -14,6 +16,7 @@ pub mod exchange;
 pub mod framing;
 mod http1;
 mod http2;
+mod in_flight;
 mod linger;
 mod link;
 mod record;
@@ -23,8 +26,9 @@ mod tower;
 mod transport;
 
 pub use crate::activation::Peer;
+pub use account::{Account, Holder, Snapshot, What};
 pub use engine::{Control, Engine};
-pub use exchange::{Exchange, Serve, Snapshot};
+pub use exchange::{Exchange, KeepsAwake, Serve};
 pub use service::panic_message;
 pub use shared::{Settings, Timeouts};
 pub use tower::Tower;

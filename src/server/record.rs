@@ -1,7 +1,7 @@
 //! One record a connection, and the roll of all of them.
 //!
-//! A record is written by its connection's own task and read by whoever tells of it: status, health, `why`. No lock
-//! and no allocation a request; the roll is locked only when a connection comes or goes, and to walk it.
+//! A record is written by its connection's own task and read by whoever tells of it: status, health, `why`. No lock that
+//! connections share and no allocation a request; the roll is locked only when a connection comes or goes, and to walk it.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use atomic_waker::AtomicWaker;
 use tokio::sync::Notify;
 
+use super::in_flight::{InHand, Resting};
 use crate::activation::Peer;
 
 /// What a connection is doing.
@@ -57,6 +58,12 @@ pub struct Record {
     pub has_next: AtomicBool,
     /// A request that counts has ended since the connection's hold began.
     pub counts: AtomicBool,
+    /// Our side was closed while all was quiet: its end is not waited for.
+    pub is_quiet: AtomicBool,
+    /// Its requests.
+    pub(super) in_hand: InHand,
+    /// Its streams that are not held for.
+    pub(super) resting: Resting,
     is_gone: AtomicBool,
     /// Told when `is_gone` becomes true.
     pub gone: Notify,
@@ -126,6 +133,9 @@ impl Roll {
             is_answered: AtomicBool::new(false),
             has_next: AtomicBool::new(false),
             counts: AtomicBool::new(false),
+            is_quiet: AtomicBool::new(false),
+            in_hand: InHand::default(),
+            resting: Resting::default(),
             is_gone: AtomicBool::new(false),
             gone: Notify::new(),
             waker: AtomicWaker::new(),
@@ -137,6 +147,7 @@ impl Roll {
 
     /// Strikes a connection that is closed.
     pub fn leave(&self, record: &Record) {
+        record.in_hand.clear();
         if self.lock().remove(&record.id).is_some() {
             self.open.fetch_sub(1, AcqRel);
         }

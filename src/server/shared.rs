@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use hyper::header::HeaderValue;
 use tokio::sync::Notify;
 
+use super::exchange::Exchange;
 use super::record::Roll;
 use crate::lifecycle::story::Tally;
 use crate::lifecycle::{Activity, Phase, Sleep, phase};
@@ -71,7 +72,7 @@ pub struct Shared {
     pub roll: Roll,
     /// Requests in the service's hands.
     pub in_flight: AtomicUsize,
-    /// Told when a drain begins.
+    /// Told when a drain begins, and when streams that are not held for are asked to end.
     pub draining: Notify,
     /// When the process was ready.
     pub ready: Instant,
@@ -153,10 +154,13 @@ impl Shared {
     pub fn enter_stage(&self, stage: Stage) {
         self.stage_since.store(self.activity.since_origin(), Release);
         self.stage.store(stage as u8, Release);
-        if stage == Stage::Drain {
-            self.draining.notify_waiters();
-        }
-        self.roll.each(|record| record.waker.wake());
+        self.roll.each(|record| {
+            if stage == Stage::CloseIdle {
+                record.in_hand.each(Exchange::send_off);
+            }
+            record.waker.wake();
+        });
+        self.draining.notify_waiters();
     }
 
     /// The phase, for whoever tells of it.

@@ -5,6 +5,7 @@ mod followed;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
@@ -78,7 +79,11 @@ fn finished<T: Transport>(link: &Link<T>, result: &hyper::Result<()>) -> Ended {
 
 fn next<T: Transport>(link: &Link<T>, clock: &mut Clock, cx: &mut Context<'_>) -> Next {
     link.note_untaken_answers();
-    let is_idle = link.record.state() == State::Idle;
+    let record = &link.record;
+    // Or all its streams are such that the process may sleep over them.
+    let resting = record.resting.count();
+    let is_resting = resting > 0 && record.in_flight.load(Relaxed) as usize == resting;
+    let is_idle = is_resting || record.state() == State::Idle;
     match link.shared.stage() {
         Stage::Cut => return Next::Stop,
         Stage::CloseIdle if is_idle && !link.has_said_goodbye() && link.shared.closes_idle() => {

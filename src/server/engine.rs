@@ -228,6 +228,14 @@ impl<S: Serve> Connections for Served<S> {
         self.shared.roll.open()
     }
 
+    fn has_room(&self) -> bool {
+        self.shared.has_room()
+    }
+
+    fn make_room(&self) {
+        self.shared.make_room();
+    }
+
     fn describe(&self) -> String {
         let census = self.shared.roll.census();
         // An answer may be out of the service's hands and still on its way.

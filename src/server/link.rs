@@ -98,6 +98,11 @@ impl<T: Transport> Link<T> {
         written
     }
 
+    /// Whether an idle connection is to close: so that the process can sleep, or for a newcomer.
+    pub fn is_to_leave(&self) -> bool {
+        self.record.is_asked_to_leave() || self.shared.closes_idle()
+    }
+
     /// Looks what the kernel holds and, in the same breath, closes our side if it holds nothing.
     pub fn leave_if_quiet(&self) -> Leave {
         if self.transport.unread() == Unread::Bytes {
@@ -221,8 +226,6 @@ fn after(since: u64, limit: Option<Duration>) -> Option<u64> {
 impl<T> Drop for Link<T> {
     fn drop(&mut self) {
         self.shared.roll.leave(&self.record);
-        if self.shared.stage() != Stage::Open {
-            self.shared.activity.nudge(); // the keeper waits for the last one
-        }
+        self.shared.tell_left();
     }
 }

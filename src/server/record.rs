@@ -57,6 +57,8 @@ pub struct Record {
     pub has_next: AtomicBool,
     /// A request that counts has ended since the connection's hold began.
     pub counts: AtomicBool,
+    /// The `reading_since` of the idleness in which it was asked to leave; a request in between makes it void.
+    asked_to_leave: AtomicU64,
     is_gone: AtomicBool,
     /// Told when `is_gone` becomes true.
     pub gone: Notify,
@@ -73,6 +75,23 @@ impl Record {
     /// Notes what it is doing.
     pub fn set_state(&self, state: State) {
         self.state.store(state as u8, Release);
+    }
+
+    /// Since when it is idle, if it is ([`State::Idle`]).
+    pub fn idle_since(&self) -> u64 {
+        self.reading_since.load(Relaxed)
+    }
+
+    /// Asks an idle connection to make room for a newcomer.
+    pub fn ask_to_leave(&self) {
+        self.asked_to_leave.store(self.idle_since(), Relaxed);
+        self.waker.wake();
+    }
+
+    /// Whether it was asked to leave, and has been idle ever since.
+    pub fn is_asked_to_leave(&self) -> bool {
+        let asked = self.asked_to_leave.load(Relaxed);
+        asked != 0 && asked == self.idle_since()
     }
 
     /// Whether the client has closed its side or is gone.
@@ -126,6 +145,7 @@ impl Roll {
             is_answered: AtomicBool::new(false),
             has_next: AtomicBool::new(false),
             counts: AtomicBool::new(false),
+            asked_to_leave: AtomicU64::new(0),
             is_gone: AtomicBool::new(false),
             gone: Notify::new(),
             waker: AtomicWaker::new(),

@@ -10,5 +10,6 @@ mod harness;
 mod http1;
 mod http2;
 mod limits;
+mod pressure;
 mod sleep;
 mod sockets;

@@ -100,7 +100,7 @@ fn poll_outside<T: Transport>(link: &Link<T>, clock: &mut Clock, cx: &mut Contex
         return Poll::Ready(Some(End::Over));
     }
     let is_idle = link.record.state() == State::Idle;
-    if is_idle && link.shared.closes_idle() && link.leave_if_quiet() == Leave::HalfClosed {
+    if is_idle && link.is_to_leave() && link.leave_if_quiet() == Leave::HalfClosed {
         return Poll::Ready(Some(End::Quiet));
     }
     match clock.poll_overdue(cx, link) {

@@ -81,7 +81,7 @@ fn next<T: Transport>(link: &Link<T>, clock: &mut Clock, cx: &mut Context<'_>) -
     let is_idle = link.record.state() == State::Idle;
     match link.shared.stage() {
         Stage::Cut => return Next::Stop,
-        Stage::CloseIdle if is_idle && !link.has_said_goodbye() && link.shared.closes_idle() => {
+        Stage::CloseIdle | Stage::Open if is_idle && !link.has_said_goodbye() && link.is_to_leave() => {
             return Next::Goodbye;
         }
         Stage::Drain if !link.has_said_goodbye() => return Next::Goodbye,

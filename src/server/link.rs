@@ -37,6 +37,8 @@ pub struct Link<T> {
     pub shared: Arc<Shared>,
     refusal: AtomicU8,
     has_body_timed_out: AtomicBool,
+    /// The last write found no room.
+    is_blocked: AtomicBool,
     /// When the first GOAWAY went out; 0: not yet. HTTP/2 only.
     goodbye_since: AtomicU64,
 }
@@ -74,6 +76,7 @@ impl<T: Transport> Link<T> {
             shared,
             refusal: AtomicU8::new(0),
             has_body_timed_out: AtomicBool::new(false),
+            is_blocked: AtomicBool::new(false),
             goodbye_since: AtomicU64::new(0),
         })
     }
@@ -89,6 +92,7 @@ impl<T: Transport> Link<T> {
     /// Writes, noting since when the peer takes nothing.
     pub fn poll_write(&self, cx: &mut Context<'_>, from: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let written = self.transport.poll_write(cx, from);
+        self.is_blocked.store(written.is_pending(), Relaxed);
         let since = &self.record.writing_since;
         match (&written, since.load(Relaxed)) {
             (Poll::Pending, 0) => since.store(self.shared.activity.since_origin(), Relaxed),
@@ -166,7 +170,7 @@ impl<T: Transport> Link<T> {
     pub fn note_untaken_answers(&self) {
         let record = &self.record;
         let is_all_ready = record.in_flight.load(Relaxed) == record.untaken.load(Relaxed);
-        let is_untaken = record.state() == State::Busy && is_all_ready;
+        let is_untaken = self.is_blocked.load(Relaxed) || (record.state() == State::Busy && is_all_ready);
         match (is_untaken, record.writing_since.load(Relaxed)) {
             (true, 0) => record.writing_since.store(self.shared.activity.since_origin(), Relaxed),
             (true, _) | (false, 0) => {}

@@ -23,6 +23,9 @@ use crate::lifecycle::Hold;
 /// Most streams a client may have open at once.
 const MAX_STREAMS: u32 = 250;
 
+/// How much of each stream's answer waits for a client that does not take it, in bytes (and the piece that went beyond).
+const MAX_SEND_BUFFER: usize = 64 * 1024;
+
 /// What a connection should do next.
 enum Next {
     /// Go on; whatever happens wakes the task.
@@ -44,6 +47,7 @@ pub async fn serve<T: Transport, S: Serve>(
     let io = followed::Followed::new(link.clone(), held, hold);
     let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .max_concurrent_streams(MAX_STREAMS)
+        .max_send_buf_size(MAX_SEND_BUFFER)
         .serve_connection(io, Counted::new(service, link, Protocol::Http2));
     let mut connection = pin!(connection);
     let mut clock = Clock::default();

@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -15,9 +15,6 @@ use super::record::{Record, State};
 use super::shared::{Settings, Shared, Stage};
 use super::transport::{Transport, Unread};
 use crate::lifecycle::Sleep;
-
-/// How much is read at a time where hyper gives no buffer.
-const READ_AHEAD: usize = 4096;
 
 /// How long an HTTP/2 peer has to answer the PING between the two GOAWAYs.
 const GOAWAY_LIMIT: Duration = Duration::from_secs(5);
@@ -65,6 +62,8 @@ pub enum Overdue {
     Write,
     /// It makes no further request.
     KeepAlive,
+    /// The same for a moment: nothing but its socket need be kept.
+    Rest,
 }
 
 impl<T: Transport> Link<T> {
@@ -81,12 +80,9 @@ impl<T: Transport> Link<T> {
         })
     }
 
-    /// Reads into a buffer of ours, and makes room for it.
+    /// Reads into a buffer of ours, which grows when something comes.
     pub fn poll_read_more(&self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
-        into.reserve(READ_AHEAD);
-        let len = ready!(self.transport.poll_read(cx, buffer::spare(into)))?;
-        buffer::extend(into, len);
-        Poll::Ready(Ok(len))
+        buffer::append(into, |room| self.transport.poll_read(cx, room))
     }
 
     /// Writes, noting since when the peer takes nothing.
@@ -222,7 +218,7 @@ impl<T: Transport> Link<T> {
 }
 
 /// Nanoseconds after the same origin; `None` when nothing is waited for, or for ever.
-fn after(since: u64, limit: Option<Duration>) -> Option<u64> {
+pub fn after(since: u64, limit: Option<Duration>) -> Option<u64> {
     let limit = u64::try_from(limit?.as_nanos()).ok()?;
     if since == 0 { None } else { since.checked_add(limit) }
 }

@@ -45,7 +45,7 @@ fn busy(web: SocketAddr, gate: &Gate, count: usize) -> Vec<(Client<TcpStream>, c
 }
 
 /// A listener with a queue as long as systemd's.
-fn long_queue(unit: &mut Unit) -> SocketAddr {
+pub fn long_queue(unit: &mut Unit) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     rustix::net::listen(&listener, 4096).expect("again, with another backlog");
     let address = listener.local_addr().expect("bound");
@@ -63,7 +63,7 @@ fn asking(web: SocketAddr, count: usize) -> Vec<Client<TcpStream>> {
 }
 
 /// Clients that have had an answer and say nothing more, the longest idle first.
-fn idle(web: SocketAddr, count: usize) -> Vec<Client<TcpStream>> {
+pub fn idle(web: SocketAddr, count: usize) -> Vec<Client<TcpStream>> {
     let idle = |_| {
         let mut client = connect(web);
         assert_eq!(client.get("/").text(), "ok");

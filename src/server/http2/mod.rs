@@ -3,7 +3,6 @@
 mod followed;
 
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -49,7 +48,7 @@ pub async fn serve<T: Transport, S: Serve>(
         .max_concurrent_streams(MAX_STREAMS)
         .max_send_buf_size(MAX_SEND_BUFFER)
         .serve_connection(io, Counted::new(service, link, Protocol::Http2));
-    let mut connection = pin!(connection);
+    let mut connection = Box::pin(connection); // large, and the task has room for every kind of connection
     let mut clock = Clock::default();
     poll_fn(|cx| {
         link.record.waker.register(cx.waker());

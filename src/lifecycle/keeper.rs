@@ -314,6 +314,7 @@ impl<C: Connections> Keeper<C> {
 
     /// Once a second while awake: memory, then the status.
     fn tick(&mut self) {
+        self.connections.tick();
         let facts = self.facts();
         let work = self.tally.work();
         let is_first = self.lean_since.is_none();

@@ -18,6 +18,8 @@ pub trait Connections: Send + Sync + 'static {
     fn open(&self) -> usize;
     /// Whether there is a place for one more.
     fn has_room(&self) -> bool;
+    /// Called once a second: what is idle may keep less.
+    fn tick(&self);
     /// There is no place or no descriptor for somebody who waits: asks those that can be spared to leave.
     fn make_room(&self);
     /// The sleep settings in force.

@@ -8,7 +8,6 @@ use std::time::Instant;
 use tokio::time::{self, Sleep};
 
 use super::link::{Link, Overdue};
-use super::rest;
 use super::transport::Transport;
 
 /// Rings when a connection has run into a limit.
@@ -22,26 +21,7 @@ pub struct Clock {
 impl Clock {
     /// Resolves once the connection has run into one of its limits.
     pub fn poll_overdue<T: Transport>(&mut self, cx: &mut Context<'_>, link: &Link<T>) -> Poll<Overdue> {
-        self.poll(cx, link, link.deadline())
-    }
-
-    /// The same for a connection that rests when it is idle.
-    pub fn poll_overdue_or_rest<T: Transport>(
-        &mut self,
-        cx: &mut Context<'_>,
-        link: &Link<T>,
-    ) -> Poll<Overdue> {
-        let rest = rest::begins(link).map(|at| (at, Overdue::Rest));
-        self.poll(cx, link, link.deadline().into_iter().chain(rest).min_by_key(|(at, _)| *at))
-    }
-
-    fn poll<T: Transport>(
-        &mut self,
-        cx: &mut Context<'_>,
-        link: &Link<T>,
-        deadline: Option<(u64, Overdue)>,
-    ) -> Poll<Overdue> {
-        let Some((at, overdue)) = deadline else { return Poll::Pending };
+        let Some((at, overdue)) = link.deadline() else { return Poll::Pending };
         let is_set = self.rings != 0 && self.rings <= at;
         if is_set && !self.timer.as_ref().is_some_and(|timer| timer.is_elapsed()) {
             return Poll::Pending; // it rings early enough; then there is another look

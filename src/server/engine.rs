@@ -9,6 +9,7 @@ use super::connection;
 use super::exchange::{Serve, Snapshot};
 use super::link::Link;
 use super::record::State;
+use super::rest;
 use super::shared::{Settings, Shared, Stage};
 use super::tower::Tower;
 use super::transport::Socket;
@@ -191,6 +192,7 @@ impl<S: Serve> Connections for Served<S> {
             }
         };
         let record = self.shared.roll.enter(peer, socket, self.shared.activity.since_origin());
+        rest::note_newcomer(&self.shared, self.shared.tally.accepted.load(Relaxed));
         let link = Link::new(transport, record, self.shared.clone());
         tokio::spawn(connection::serve(link, self.service.clone(), hold));
     }
@@ -234,6 +236,10 @@ impl<S: Serve> Connections for Served<S> {
 
     fn make_room(&self) {
         self.shared.make_room();
+    }
+
+    fn tick(&self) {
+        rest::ask_idle(&self.shared);
     }
 
     fn describe(&self) -> String {

@@ -62,8 +62,6 @@ pub enum Overdue {
     Write,
     /// It makes no further request.
     KeepAlive,
-    /// The same for a moment: nothing but its socket need be kept.
-    Rest,
 }
 
 impl<T: Transport> Link<T> {
@@ -218,7 +216,7 @@ impl<T: Transport> Link<T> {
 }
 
 /// Nanoseconds after the same origin; `None` when nothing is waited for, or for ever.
-pub fn after(since: u64, limit: Option<Duration>) -> Option<u64> {
+fn after(since: u64, limit: Option<Duration>) -> Option<u64> {
     let limit = u64::try_from(limit?.as_nanos()).ok()?;
     if since == 0 { None } else { since.checked_add(limit) }
 }

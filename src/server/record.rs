@@ -59,6 +59,8 @@ pub struct Record {
     pub counts: AtomicBool,
     /// The `reading_since` of the idleness in which it was asked to leave; a request in between makes it void.
     asked_to_leave: AtomicU64,
+    /// The same of being asked to keep nothing while it waits.
+    asked_to_rest: AtomicU64,
     is_gone: AtomicBool,
     /// Told when `is_gone` becomes true.
     pub gone: Notify,
@@ -90,7 +92,22 @@ impl Record {
 
     /// Whether it was asked to leave, and has been idle ever since.
     pub fn is_asked_to_leave(&self) -> bool {
-        let asked = self.asked_to_leave.load(Relaxed);
+        self.is_still(&self.asked_to_leave)
+    }
+
+    /// Asks an idle connection to keep nothing while it waits.
+    pub fn ask_to_rest(&self) {
+        self.asked_to_rest.store(self.idle_since(), Relaxed);
+        self.waker.wake();
+    }
+
+    /// Whether it was asked to rest, and has been idle ever since.
+    pub fn is_asked_to_rest(&self) -> bool {
+        self.is_still(&self.asked_to_rest)
+    }
+
+    fn is_still(&self, asked: &AtomicU64) -> bool {
+        let asked = asked.load(Relaxed);
         asked != 0 && asked == self.idle_since()
     }
 
@@ -146,6 +163,7 @@ impl Roll {
             has_next: AtomicBool::new(false),
             counts: AtomicBool::new(false),
             asked_to_leave: AtomicU64::new(0),
+            asked_to_rest: AtomicU64::new(0),
             is_gone: AtomicBool::new(false),
             gone: Notify::new(),
             waker: AtomicWaker::new(),

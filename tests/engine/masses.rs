@@ -201,7 +201,7 @@ fn a_resting_connection_is_closed_by_its_limit_and_by_a_drain() {
         assert_eq!(client.rest(), "");
     }
     let mut client = idle(web, 1).remove(0);
-    std::thread::sleep(Duration::from_millis(1500)); // it rests
+    std::thread::sleep(Duration::from_millis(2500)); // it rests: asked once a second, after one
     daemon.signal(libc::SIGTERM);
     daemon.hear("STOPPING=1");
     assert_eq!(client.rest(), "");

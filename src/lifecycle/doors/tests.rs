@@ -19,6 +19,7 @@ impl Connections for Nobody {
         true
     }
     fn make_room(&self) {}
+    fn tick(&self) {}
     fn sleep(&self) -> crate::lifecycle::Sleep {
         crate::lifecycle::Sleep::default()
     }

@@ -125,7 +125,10 @@ fn poll_outside<T: Transport>(link: &Link<T>, clock: &mut Clock, cx: &mut Contex
     if is_idle && link.is_to_leave() && link.leave_if_quiet() == Leave::HalfClosed {
         return Poll::Ready(Some(End::Quiet));
     }
-    match clock.poll_overdue_or_rest(cx, link) {
+    if is_idle && link.record.is_asked_to_rest() {
+        return Poll::Ready(Some(End::Rest));
+    }
+    match clock.poll_overdue(cx, link) {
         Poll::Ready(overdue) => poll_overdue(link, overdue),
         Poll::Pending => poll_gone(link, cx),
     }
@@ -133,7 +136,6 @@ fn poll_outside<T: Transport>(link: &Link<T>, clock: &mut Clock, cx: &mut Contex
 
 fn poll_overdue<T: Transport>(link: &Link<T>, overdue: Overdue) -> Poll<Option<End>> {
     match overdue {
-        Overdue::Rest => Poll::Ready(Some(End::Rest)),
         Overdue::Head => Poll::Ready(Some(End::Refused(Refusal::HeadTimeout))),
         Overdue::Body => {
             link.time_out_body();

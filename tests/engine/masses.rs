@@ -1,7 +1,7 @@
 //! Hundreds of clients that hold on in every way there is: each has a limit and lets go, costs a bounded amount of
 //! memory meanwhile, and afterwards it falls asleep.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -206,4 +206,33 @@ fn a_resting_connection_is_closed_by_its_limit_and_by_a_drain() {
     daemon.hear("STOPPING=1");
     assert_eq!(client.rest(), "");
     assert_eq!(daemon.left().0.code(), Some(0));
+}
+
+#[test]
+fn nothing_is_lost_at_the_sleep_edge_of_resting_connections() {
+    const COUNT: u64 = 200;
+    let mut unit = Unit::new().set("AFTER", 1400).set("MIN_AWAKE", 0).set("GRACE", 50);
+    let web = long_queue(&mut unit);
+    let (mut answered, mut closed) = (0, 0);
+    for round in 0..4 {
+        let daemon = unit.wake();
+        let mut clients = idle(web, 200);
+        let quiet_since = Instant::now();
+        // Most rest by then; one request a moment, from before the edge on.
+        let begin = quiet_since + Duration::from_micros(1_375_000 + round * 3_000);
+        for (client, number) in clients.iter_mut().zip(0..COUNT) {
+            let at = begin + Duration::from_micros(number * 200);
+            std::thread::sleep(at.saturating_duration_since(Instant::now()));
+            let sent = client.0.write_all(b"GET /noise HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+            let mut rest = Vec::new();
+            let read = client.0.read_to_end(&mut rest);
+            let _ = client.0.shutdown(Shutdown::Both); // or it would be waited for
+            let is_answered = rest.starts_with(b"HTTP/1.1 200") && rest.ends_with(b"noise");
+            assert!(is_answered || rest.is_empty(), "half an answer: {}", String::from_utf8_lossy(&rest));
+            assert!(!is_answered || (sent.is_ok() && read.is_ok()));
+            *(if is_answered { &mut answered } else { &mut closed }) += 1;
+        }
+        daemon.asleep();
+    }
+    assert!(answered > 0 && closed > 0, "the edge was not met: {answered} answered, {closed} closed");
 }

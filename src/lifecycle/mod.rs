@@ -8,7 +8,7 @@
 //! - [`phase`]: the machine above, pure: facts and `now` in, one step out;
 //! - [`activity`]: what must not be left (holds) and what restarts the clock (extends), counted on edges;
 //! - [`keeper`]: the one task that owns the listeners, accepts, and alone decides to leave;
-//! - [`doors`], [`partners`]: what it listens on, and whom it works with;
+//! - [`doors`], [`shortage`], [`partners`]: what it listens on, what is said when nothing more fits, whom it works with;
 //! - [`signals`], [`notify`], [`status`], [`story`], [`time_of_day`]: what it hears, and what it tells systemd and people;
 //! - [`footprint`]: what it keeps of the machine's memory.
 
@@ -19,6 +19,7 @@ pub mod keeper;
 pub mod notify;
 pub mod partners;
 pub mod phase;
+pub mod shortage;
 pub mod signals;
 pub mod status;
 pub mod story;

@@ -20,6 +20,8 @@ pub struct Tally {
     pub accepted: AtomicU64,
     /// Datagrams read and dropped.
     pub datagrams: AtomicU64,
+    /// Connections that let go of their buffers (see [`super::footprint`]).
+    pub rested: AtomicU64,
     /// Bytes that came after an idle connection was half-closed, and could not be answered.
     pub late_bytes: AtomicU64,
 }
@@ -27,7 +29,7 @@ pub struct Tally {
 impl Tally {
     /// A number that changes with everything that is done.
     pub fn work(&self) -> u64 {
-        [&self.served, &self.noise, &self.accepted, &self.datagrams]
+        [&self.served, &self.noise, &self.accepted, &self.datagrams, &self.rested]
             .iter()
             .map(|counter| counter.load(Relaxed))
             .sum()

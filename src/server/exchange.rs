@@ -42,7 +42,7 @@ struct Inner {
     since: u64,
     policy: AtomicU8,
     part: AtomicU8,
-    rest: AtomicU8,
+    held: AtomicU8,
     /// It was asked to end, so that the process can sleep.
     is_sent_off: AtomicBool,
     is_stream: AtomicBool,
@@ -75,13 +75,13 @@ const POLICIES: [KeepsAwake; 3] = [KeepsAwake::Yes, KeepsAwake::WhileActive, Kee
 /// Whether a stream is held for, as decided when its head was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-enum Rest {
+enum Held {
     /// It is; or it is no stream.
-    Not,
+    Yes,
     /// It is not.
-    Resting,
+    No,
     /// It is not, but its bytes restart the clock.
-    Stirring,
+    NoButStirs,
 }
 
 /// How far a request has come.
@@ -110,7 +110,7 @@ impl Exchange {
             since,
             policy: AtomicU8::new(KeepsAwake::Yes as u8),
             part: AtomicU8::new(Part::Asked as u8),
-            rest: AtomicU8::new(Rest::Not as u8),
+            held: AtomicU8::new(Held::Yes as u8),
             is_sent_off: AtomicBool::new(false),
             is_stream: AtomicBool::new(false),
             route: OnceLock::new(),
@@ -234,31 +234,31 @@ impl Exchange {
         let is_stream = part == Part::Answer && self.0.is_stream.load(Acquire);
         let part = if is_stream { Part::Stream } else { part };
         self.0.part.store(part as u8, Release);
-        let rest = match self.policy() {
+        let held = match self.policy() {
             _ if part == Part::Answer => return,
             KeepsAwake::Yes => return,
-            KeepsAwake::WhileActive => Rest::Stirring,
-            KeepsAwake::No => Rest::Resting,
+            KeepsAwake::WhileActive => Held::NoButStirs,
+            KeepsAwake::No => Held::No,
         };
-        self.0.rest.store(rest as u8, Release);
-        self.0.record.resting.begin(rest == Rest::Stirring);
+        self.0.held.store(held as u8, Release);
+        self.0.record.unheld.begin(held == Held::NoButStirs);
     }
 
     /// The stream, if it is one, is over.
     pub(super) fn end_stream(&self) {
-        let rest = self.0.rest.swap(Rest::Not as u8, AcqRel);
-        if rest != Rest::Not as u8 {
-            self.0.record.resting.end(rest == Rest::Stirring as u8);
+        let held = self.0.held.swap(Held::Yes as u8, AcqRel);
+        if held != Held::Yes as u8 {
+            self.0.record.unheld.end(held == Held::NoButStirs as u8);
         }
     }
 
     /// Asks a stream that is not held for to end. What it still says, and its end, restart no clock.
     pub(super) fn send_off(&self) {
-        if self.0.rest.load(Acquire) == Rest::Not as u8 || self.0.is_sent_off.swap(true, AcqRel) {
+        if self.0.held.load(Acquire) == Held::Yes as u8 || self.0.is_sent_off.swap(true, AcqRel) {
             return;
         }
-        let rest = self.0.rest.swap(Rest::Resting as u8, AcqRel);
-        self.0.record.resting.calm(rest == Rest::Stirring as u8);
+        let held = self.0.held.swap(Held::No as u8, AcqRel);
+        self.0.record.unheld.calm(held == Held::NoButStirs as u8);
         self.keeps_awake(false);
         if self.part() == Part::Upgrade {
             self.0.record.counts.store(false, Release);

@@ -117,12 +117,12 @@ impl InHand {
 /// The streams of one connection whose policy lets the process sleep, and of those the ones whose bytes restart the
 /// clock. Only what is *not* held for is counted here.
 #[derive(Debug, Default)]
-pub(super) struct Resting {
+pub(super) struct Unheld {
     all: std::sync::atomic::AtomicU32,
     stirring: std::sync::atomic::AtomicU32,
 }
 
-impl Resting {
+impl Unheld {
     /// One more stream that is not held for; `stirs`: its bytes restart the clock.
     pub(super) fn begin(&self, stirs: bool) {
         self.all.fetch_add(1, Release);

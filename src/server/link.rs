@@ -17,9 +17,6 @@ use super::shared::{Settings, Shared, Stage};
 use super::transport::{Transport, Unread};
 use crate::lifecycle::Sleep;
 
-/// How much is read at a time where hyper gives no buffer.
-const READ_AHEAD: usize = 4096;
-
 /// How long an HTTP/2 peer has to answer the PING between the two GOAWAYs.
 const GOAWAY_LIMIT: Duration = Duration::from_secs(5);
 
@@ -38,6 +35,8 @@ pub struct Link<T> {
     pub shared: Arc<Shared>,
     refusal: AtomicU8,
     has_body_timed_out: AtomicBool,
+    /// The last write found no room.
+    is_blocked: AtomicBool,
     /// When the first GOAWAY went out; 0: not yet. HTTP/2 only.
     goodbye_since: AtomicU64,
 }
@@ -75,16 +74,14 @@ impl<T: Transport> Link<T> {
             shared,
             refusal: AtomicU8::new(0),
             has_body_timed_out: AtomicBool::new(false),
+            is_blocked: AtomicBool::new(false),
             goodbye_since: AtomicU64::new(0),
         })
     }
 
-    /// Reads into a buffer of ours, and makes room for it.
+    /// Reads into a buffer of ours, which grows when something comes.
     pub fn poll_read_more(&self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
-        into.reserve(READ_AHEAD);
-        let len = ready!(self.poll_read(cx, buffer::spare(into)))?;
-        buffer::extend(into, len);
-        Poll::Ready(Ok(len))
+        buffer::append(into, |room| self.poll_read(cx, room))
     }
 
     /// Reads from the kernel.
@@ -96,7 +93,7 @@ impl<T: Transport> Link<T> {
 
     /// Bytes have moved: on some streams that restarts the clock.
     fn moved(&self, len: usize) {
-        if len > 0 && self.record.resting.stirs() {
+        if len > 0 && self.record.unheld.stirs() {
             self.shared.activity.extend();
         }
     }
@@ -104,6 +101,7 @@ impl<T: Transport> Link<T> {
     /// Writes, noting since when the peer takes nothing.
     pub fn poll_write(&self, cx: &mut Context<'_>, from: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let written = self.transport.poll_write(cx, from);
+        self.is_blocked.store(written.is_pending(), Relaxed);
         let since = &self.record.writing_since;
         match (&written, since.load(Relaxed)) {
             (Poll::Pending, 0) => since.store(self.shared.activity.since_origin(), Relaxed),
@@ -114,6 +112,11 @@ impl<T: Transport> Link<T> {
             self.moved(len);
         }
         written
+    }
+
+    /// Whether an idle connection is to close: so that the process can sleep, or for a newcomer.
+    pub fn is_to_leave(&self) -> bool {
+        self.record.is_asked_to_leave() || self.shared.closes_idle()
     }
 
     /// Looks what the kernel holds and, in the same breath, closes our side if it holds nothing.
@@ -179,7 +182,7 @@ impl<T: Transport> Link<T> {
     pub fn note_untaken_answers(&self) {
         let record = &self.record;
         let is_all_ready = record.in_flight.load(Relaxed) == record.untaken.load(Relaxed);
-        let is_untaken = record.state() == State::Busy && is_all_ready;
+        let is_untaken = self.is_blocked.load(Relaxed) || (record.state() == State::Busy && is_all_ready);
         match (is_untaken, record.writing_since.load(Relaxed)) {
             (true, 0) => record.writing_since.store(self.shared.activity.since_origin(), Relaxed),
             (true, _) | (false, 0) => {}
@@ -239,8 +242,6 @@ fn after(since: u64, limit: Option<Duration>) -> Option<u64> {
 impl<T> Drop for Link<T> {
     fn drop(&mut self) {
         self.shared.roll.leave(&self.record);
-        if self.shared.stage() != Stage::Open {
-            self.shared.activity.nudge(); // the keeper waits for the last one
-        }
+        self.shared.tell_left();
     }
 }

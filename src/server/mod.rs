@@ -1,9 +1,10 @@
 //! Connections: from an accepted stream to the last byte of the last answer.
 //!
 //! - [`engine`]: the public entry; sockets and a service in, an exit out;
-//! - `connection`: the life of one connection; `http1` and `http2` in the middle, `linger` at its end;
+//! - `connection`: the life of one connection; `http1` and `http2` in the middle, `rest` between
+//!   requests, `linger` at its end;
 //! - `transport`, [`framing`]: the bytes, and where requests begin and end in them;
-//! - `record`, `link`, `shared`: what is known of one connection, and of all;
+//! - `record`, `link`, `shared`: what is known of one connection, and of all; `room`: how many there may be;
 //! - `service`, [`exchange`], `in_flight`, `tower`: the way of a request into somebody's service and back;
 //! - `account`: all of it, for whoever asks.
 
@@ -20,6 +21,8 @@ mod in_flight;
 mod linger;
 mod link;
 mod record;
+mod rest;
+mod room;
 mod service;
 mod shared;
 mod tower;

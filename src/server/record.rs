@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use atomic_waker::AtomicWaker;
 use tokio::sync::Notify;
 
-use super::in_flight::{InHand, Resting};
+use super::in_flight::{InHand, Unheld};
 use crate::activation::Peer;
 
 /// What a connection is doing.
@@ -63,7 +63,11 @@ pub struct Record {
     /// Its requests.
     pub(super) in_hand: InHand,
     /// Its streams that are not held for.
-    pub(super) resting: Resting,
+    pub(super) unheld: Unheld,
+    /// The `reading_since` of the idleness in which it was asked to leave; a request in between makes it void.
+    asked_to_leave: AtomicU64,
+    /// The same of being asked to keep nothing while it waits.
+    asked_to_rest: AtomicU64,
     is_gone: AtomicBool,
     /// Told when `is_gone` becomes true.
     pub gone: Notify,
@@ -80,6 +84,38 @@ impl Record {
     /// Notes what it is doing.
     pub fn set_state(&self, state: State) {
         self.state.store(state as u8, Release);
+    }
+
+    /// Since when it is idle, if it is ([`State::Idle`]).
+    pub fn idle_since(&self) -> u64 {
+        self.reading_since.load(Relaxed)
+    }
+
+    /// Asks an idle connection to make room for a newcomer.
+    pub fn ask_to_leave(&self) {
+        self.asked_to_leave.store(self.idle_since(), Relaxed);
+        self.waker.wake();
+    }
+
+    /// Whether it was asked to leave, and has been idle ever since.
+    pub fn is_asked_to_leave(&self) -> bool {
+        self.is_still(&self.asked_to_leave)
+    }
+
+    /// Asks an idle connection to keep nothing while it waits.
+    pub fn ask_to_rest(&self) {
+        self.asked_to_rest.store(self.idle_since(), Relaxed);
+        self.waker.wake();
+    }
+
+    /// Whether it was asked to rest, and has been idle ever since.
+    pub fn is_asked_to_rest(&self) -> bool {
+        self.is_still(&self.asked_to_rest)
+    }
+
+    fn is_still(&self, asked: &AtomicU64) -> bool {
+        let asked = asked.load(Relaxed);
+        asked != 0 && asked == self.idle_since()
     }
 
     /// Whether the client has closed its side or is gone.
@@ -135,7 +171,9 @@ impl Roll {
             counts: AtomicBool::new(false),
             is_quiet: AtomicBool::new(false),
             in_hand: InHand::default(),
-            resting: Resting::default(),
+            unheld: Unheld::default(),
+            asked_to_leave: AtomicU64::new(0),
+            asked_to_rest: AtomicU64::new(0),
             is_gone: AtomicBool::new(false),
             gone: Notify::new(),
             waker: AtomicWaker::new(),

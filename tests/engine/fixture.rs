@@ -210,10 +210,14 @@ async fn upgrade(headers: HeaderMap, Query(policy): Query<Policy>, mut request: 
     (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
 }
 
-/// `FIXTURE_*`, in milliseconds.
-fn millis(name: &str) -> Option<Duration> {
+/// `FIXTURE_*`.
+fn number(name: &str) -> Option<u64> {
     let value = std::env::var(format!("FIXTURE_{name}")).ok()?;
-    Some(Duration::from_millis(value.parse().expect("a number of milliseconds")))
+    Some(value.parse().expect("a number"))
+}
+
+fn millis(name: &str) -> Option<Duration> {
+    number(name).map(Duration::from_millis)
 }
 
 fn settings() -> Settings {
@@ -229,6 +233,7 @@ fn settings() -> Settings {
     timeouts.body = millis("BODY").or(timeouts.body);
     timeouts.write = millis("WRITE").or(timeouts.write);
     timeouts.keep_alive = millis("KEEP_ALIVE").or(timeouts.keep_alive);
+    settings.connections = number("CONNECTIONS").map(|number| usize::try_from(number).expect("not too many"));
     settings
 }
 

@@ -141,8 +141,8 @@ impl<T: Transport> Framed<T> {
     }
 
     /// What has been handed to the kernel may be part of a stream that is not held for.
-    fn rest(&mut self) {
-        if self.link.record.resting.count() > 0 {
+    fn let_go(&mut self) {
+        if self.link.record.unheld.count() > 0 {
             self.hold = None;
         }
     }
@@ -152,7 +152,7 @@ impl<T: Transport> Framed<T> {
         match self.turn {
             _ if self.link.record.state() == State::Tunnel => {
                 self.turn = Turn::Tunnel;
-                self.rest();
+                self.let_go();
             }
             Turn::Answer => self.await_next(),
             // The request's body is still coming: hyper reads it out, or closes.
@@ -258,7 +258,7 @@ impl<T: Transport> Write for Framed<T> {
         if this.link.record.is_answered.load(Relaxed) {
             this.answered(cx);
         } else if matches!(this.turn, Turn::Answer) {
-            this.rest();
+            this.let_go();
         }
         Poll::Ready(Ok(()))
     }

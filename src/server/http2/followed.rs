@@ -48,7 +48,7 @@ impl<T: Transport> Followed<T> {
                 record.set_state(State::Busy);
             }
             self.hold = match self.hold.take() {
-                _ if self.streams.open() <= record.resting.count() => None,
+                _ if self.streams.open() <= record.unheld.count() => None,
                 None => shared.activity.hold(),
                 hold => hold,
             };

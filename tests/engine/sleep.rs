@@ -147,6 +147,7 @@ fn a_half_close_is_told_and_answered() {
     let mut waiting = gate.arrived();
     client.0.shutdown(Shutdown::Write).expect("open");
     assert_eq!(waiting.line(), "gone\n");
+    waiting.open();
     assert_eq!(client.answer().text(), "gone", "a client may wait for its answer after its FIN");
     daemon.asleep();
 }

@@ -1,6 +1,10 @@
 //! SIGTERM: nothing accepted is lost, nobody waits for somebody else's download.
 
-use crate::harness::{Gate, Unit, connect};
+use std::io::Write;
+use std::net::Shutdown;
+use std::time::Instant;
+
+use crate::harness::{Gate, PATIENCE, Unit, connect};
 
 #[test]
 fn requests_under_way_are_answered_and_others_meanwhile() {
@@ -146,4 +150,25 @@ fn a_cut_names_upgraded_connections_and_half_requests_too() {
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(log.contains("an upgraded connection of 127.0.0.1:"), "{log}");
     assert!(log.contains("half a request of 127.0.0.1:"), "{log}");
+}
+
+#[test]
+fn requests_sent_ahead_without_end_do_not_hold_a_drain() {
+    let mut unit = Unit::new().set("MIN_AWAKE", 60_000).set("GRACE", 50).set("DRAIN", 600_000);
+    let web = unit.tcp("127.0.0.1:0", "web");
+    let mut daemon = unit.wake();
+    let mut client = connect(web);
+    let mut writer = client.0.try_clone().expect("a descriptor");
+    let ahead = "GET / HTTP/1.1\r\nHost: test\r\n\r\n".repeat(1_000);
+    let flood = std::thread::spawn(move || while writer.write_all(ahead.as_bytes()).is_ok() {});
+    assert_eq!(client.answer().text(), "ok");
+    daemon.signal(libc::SIGTERM);
+    daemon.hear("STOPPING=1");
+    let patience = Instant::now() + PATIENCE;
+    while client.answer().header("connection") != Some("close") {
+        assert!(Instant::now() < patience, "each answer is followed by one more");
+    }
+    client.0.shutdown(Shutdown::Both).expect("open");
+    flood.join().expect("no panic");
+    assert_eq!(daemon.left().0.code(), Some(0));
 }

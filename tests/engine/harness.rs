@@ -309,6 +309,10 @@ impl Gate {
 
     /// Waits until a handler has come.
     pub fn arrived(&self) -> AtGate {
+        use rustix::event::{PollFd, PollFlags, Timespec};
+        let patience = Timespec::try_from(PATIENCE).expect("in range");
+        let mut fds = [PollFd::new(&self.listener, PollFlags::IN)];
+        assert_eq!(rustix::event::poll(&mut fds, Some(&patience)), Ok(1), "nobody comes to {:?}", self.path);
         let (stream, _) = self.listener.accept().expect("a handler comes");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         let mut at_gate = AtGate(BufReader::new(stream));

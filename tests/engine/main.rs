@@ -9,6 +9,7 @@ mod framing;
 mod harness;
 mod http1;
 mod http2;
+mod instant;
 mod limits;
 mod sleep;
 mod sockets;

@@ -1,10 +1,8 @@
 //! Falling asleep, and everything that must not be left.
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
-use std::time::Duration;
+use std::net::Shutdown;
 
-use crate::harness::{Gate, Unit, connect};
+use crate::harness::{Gate, Unit, connect, reset};
 
 #[test]
 fn it_wakes_serves_sleeps_and_wakes_again_on_the_same_socket() {
@@ -129,9 +127,7 @@ fn a_client_that_resets_lets_go() {
     let mut client = connect(web);
     client.send(format!("GET /gate?{} HTTP/1.1\r\nHost: test\r\n\r\n", gate.query()));
     let mut waiting = gate.arrived();
-    // A close with nothing left to linger for is a reset (socket(7), SO_LINGER).
-    rustix::net::sockopt::set_socket_linger(&client.0, Some(Duration::ZERO)).expect("an option");
-    drop(client);
+    reset(client.0);
     assert_eq!(waiting.line(), "", "the handler is dropped");
     daemon.asleep();
 }
@@ -157,55 +153,4 @@ fn a_flush_that_hangs_is_not_waited_for_long() {
     let mut unit = Unit::new().set("FLUSH", 120_000);
     let _web = unit.tcp("127.0.0.1:0", "web");
     unit.wake().asleep();
-}
-
-#[test]
-fn nothing_is_lost_at_the_sleep_edge() {
-    // Pauses that aim at the instant of falling asleep; whichever side they fall on, the outcome is one of two: the
-    // answer, or a clean end with nothing answered, and never for a fresh connection.
-    let mut unit = Unit::new().set("AFTER", 20).set("GRACE", 20).set("MIN_AWAKE", 0);
-    let web = unit.tcp("127.0.0.1:0", "web");
-    let (mut awake, mut asleep) = (0, 0);
-    for round in 0..80 {
-        let mut reused = connect(web);
-        reused.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
-        let daemon = unit.start();
-        assert_eq!(reused.answer().text(), "ok");
-        std::thread::sleep(Duration::from_micros(15_000 + round * 500));
-        let mut fresh = connect(web);
-        fresh.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
-        let sent = reused.0.write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n");
-        let _ = reused.0.shutdown(Shutdown::Write);
-        let mut rest = Vec::new();
-        let read = reused.0.read_to_end(&mut rest);
-        let is_answered = rest.starts_with(b"HTTP/1.1 200");
-        assert!(is_answered || rest.is_empty(), "half an answer: {}", String::from_utf8_lossy(&rest));
-        if is_answered {
-            assert!(sent.is_ok() && read.is_ok());
-        }
-        daemon.asleep();
-        let served = try_answer(&mut fresh.0);
-        if served.is_empty() {
-            // It came after the last sweep: it waits in the socket for the next process.
-            let next = unit.start();
-            assert_eq!(fresh.answer().text(), "ok");
-            drop(fresh);
-            next.asleep();
-            asleep += 1;
-        } else {
-            assert!(served.starts_with(b"HTTP/1.1 200"));
-            awake += 1;
-        }
-    }
-    assert!(awake > 0 && asleep > 0, "the pauses did not meet the edge: {awake} awake, {asleep} asleep");
-}
-
-/// What has come on a connection by now.
-fn try_answer(stream: &mut TcpStream) -> Vec<u8> {
-    stream.set_nonblocking(true).expect("an option");
-    let mut buffer = vec![0; 4096];
-    let len = stream.read(&mut buffer).unwrap_or(0);
-    buffer.truncate(len);
-    stream.set_nonblocking(false).expect("an option");
-    buffer
 }

@@ -198,8 +198,8 @@ impl Daemon {
         self.heard.iter().any(|message| message.contains(text))
     }
 
-    /// Takes what it has notified by now.
-    fn listen_in(&mut self) {
+    /// Takes what it has notified by now, as systemd does all the time.
+    pub fn listen_in(&mut self) {
         let mut buffer = [0; 4096];
         self.notify.set_nonblocking(true).expect("an option");
         while let Ok(len) = self.notify.recv(&mut buffer) {
@@ -258,6 +258,7 @@ impl Daemon {
                 let log = log_of(&mut process);
                 panic!("it does not leave; heard {:?}; log:\n{log}", self.heard);
             }
+            self.listen_in(); // what nobody reads fills the queue of the socket, and then its writer waits
             std::thread::sleep(Duration::from_millis(5)); // a poll with a deadline, not a guess
         }
         let status = process.wait().expect("a child");

@@ -121,6 +121,11 @@ impl Unit {
     fn command(&self, program: &Path) -> Command {
         let fds: Vec<RawFd> = self.sockets.iter().map(|(fd, _)| fd.as_raw_fd()).collect();
         let names: Vec<&str> = self.sockets.iter().map(|(_, name)| name.as_str()).collect();
+        if fds.is_empty() {
+            let mut command = Command::new(program); // as from a shell: systemd never passes none
+            command.envs(self.settings.iter().cloned());
+            return command;
+        }
         let mut command = Command::new(env!("CARGO_BIN_EXE_dormouse"));
         command.arg("activate-exec").arg(program).envs(self.settings.iter().cloned());
         command.env("LISTEN_FDS", fds.len().to_string()).env("LISTEN_FDNAMES", names.join(":"));

@@ -388,3 +388,22 @@ fn pings_and_settings_are_no_activity() {
     assert!(log.contains("served 1 request"), "{log}");
     talk.join().expect("no panic");
 }
+
+#[test]
+fn a_window_of_nothing_or_rubbish_is_refused() {
+    let unit = Unit::new();
+    let file = unit.folder.join("dormouse.toml");
+    let dormouse = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_dormouse")).args(arguments).output().expect("it runs");
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    for after in ["0s", "0", "soon", "-1s", ""] {
+        std::fs::write(&file, format!("[sleep]\nafter = {after:?}\n")).expect("written");
+        let (code, text) = dormouse(&["check", "--config", &file.to_string_lossy()]);
+        assert_eq!(code, Some(78), "{after:?}: {text}");
+        assert!(text.contains("2:9") && text.contains("after"), "{after:?}: {text}");
+        let (code, text) = dormouse(&["serve", "--listen", "127.0.0.1:0", &format!("--sleep-after={after}")]);
+        assert_eq!(code, Some(64), "{after:?}: {text}");
+        assert!(text.contains("--sleep-after"), "{after:?}: {text}");
+    }
+}

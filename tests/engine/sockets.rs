@@ -246,3 +246,13 @@ fn a_panic_of_the_task_that_accepts_ends_the_process() {
     let _next = unit.start();
     assert_eq!(client.answer().text(), "ok");
 }
+
+#[test]
+fn without_inherited_sockets_it_never_sleeps() {
+    let unit = Unit::new().set("AFTER", 1).set("MIN_AWAKE", 0);
+    let mut daemon = unit.wake();
+    assert!(daemon.has_said("never sleeps"), "nobody would wake it");
+    daemon.signal(libc::SIGTERM);
+    let (status, log) = daemon.left();
+    assert!(status.success() && log.contains("no socket was inherited"), "{log}");
+}

@@ -13,7 +13,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use dormouse::lifecycle::Hooks;
 use dormouse::server::Tower;
 use dormouse::server::engine::{Control, Program};
@@ -42,6 +42,7 @@ fn app() -> Router {
         .route("/socket", get(|request: Request| async move { exchange(&request).socket().to_owned() }))
         .route("/peer", get(|request: Request| async move { exchange(&request).peer().to_string() }))
         .route("/environment", get(environment))
+        .route("/method", any(|request: Request| async move { request.method().to_string() }))
         .route("/noise", get(noise))
         .route("/gate", get(gate).post(gate))
         .route("/gone", get(gone))

@@ -148,7 +148,20 @@ impl Engine {
             signals,
             started: self.started,
         })?;
+        let _accepting = Accepting;
         Ok(keeper.keep().await)
+    }
+}
+
+/// While this lives connections are accepted. A panic that ends that ends the process: left alive by whatever catches
+/// the panic, or by a thread that hangs, it would keep systemd from starting another, and every client waiting.
+struct Accepting;
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::abort(); // the panic hook has told why
+        }
     }
 }
 

@@ -132,7 +132,19 @@ impl<T: Transport> Link<T> {
 
     /// Whether the client has sent another request already: then this answer is not the last one.
     pub fn has_next(&self) -> bool {
-        self.record.has_next.load(Relaxed) || self.transport.unread() == Unread::Bytes
+        let has_sent_more = || !self.is_past_grace() && self.transport.unread() == Unread::Bytes;
+        self.record.has_next.load(Relaxed) || has_sent_more()
+    }
+
+    /// Whether a drain has lasted longer than the grace: only what was read before is answered, or a client that always
+    /// sends one more request ahead would never be told the end.
+    pub fn is_past_grace(&self) -> bool {
+        if self.shared.stage() != Stage::Drain {
+            return false;
+        }
+        let grace = self.shared.with_settings(|settings| settings.sleep.grace);
+        after(self.shared.stage_since(), Some(grace))
+            .is_some_and(|at| self.shared.activity.since_origin() > at)
     }
 
     /// Restarts the clock if a request that counts has ended since this was last asked; when that was, in the

@@ -50,6 +50,9 @@ pub trait Transport: Send + Sync + 'static {
     /// Resolves when the peer has sent something or ended, also while bytes before its end are unread. What was sent is
     /// told once, an end again and again.
     fn poll_peer(&self, cx: &mut Context<'_>) -> Poll<PeerEvent>;
+    /// Resolves when no answer can reach the peer any more: for one that has closed its side already, of which
+    /// [`Transport::poll_peer`] tells nothing new.
+    fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
 /// A TCP or Unix stream socket.
@@ -58,6 +61,8 @@ pub struct Socket {
     fd: AsyncFd<OwnedFd>,
     /// The kernel may hold bytes though the poller's readiness was cleared: see `poll_peer`.
     has_unread: AtomicBool,
+    /// The kernel may take bytes though the poller's readiness was cleared: see `poll_reset`.
+    has_room: AtomicBool,
 }
 
 impl Socket {
@@ -67,12 +72,22 @@ impl Socket {
     /// When the poller refuses it.
     pub fn new(fd: OwnedFd) -> io::Result<Self> {
         let fd = activation::register(fd, Interest::READABLE | Interest::WRITABLE)?;
-        Ok(Self { fd, has_unread: AtomicBool::new(false) })
+        Ok(Self { fd, has_unread: AtomicBool::new(false), has_room: AtomicBool::new(false) })
     }
 
     fn receive(&self, into: &mut [MaybeUninit<u8>]) -> Result<usize, Errno> {
         let ((filled, _), _) = rustix::net::recv(self.fd.get_ref(), into, RecvFlags::empty())?;
         Ok(filled.len())
+    }
+
+    fn send(&self, from: &[IoSlice<'_>]) -> Result<usize, Errno> {
+        match from {
+            [one] => rustix::net::send(self.fd.get_ref(), one, SendFlags::NOSIGNAL),
+            several => {
+                let mut nothing = SendAncillaryBuffer::default();
+                rustix::net::sendmsg(self.fd.get_ref(), several, &mut nothing, SendFlags::NOSIGNAL)
+            }
+        }
     }
 }
 
@@ -105,16 +120,16 @@ impl Transport for Socket {
     }
 
     fn poll_write(&self, cx: &mut Context<'_>, from: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        while self.has_room.load(Relaxed) {
+            match self.send(from) {
+                Err(Errno::AGAIN) => self.has_room.store(false, Relaxed), // the poller tells when there is some
+                Err(Errno::INTR) => {}
+                result => return Poll::Ready(result.map_err(Into::into)),
+            }
+        }
         loop {
             let mut guard = ready!(self.fd.poll_write_ready(cx))?;
-            let sent = match from {
-                [one] => rustix::net::send(self.fd.get_ref(), one, SendFlags::NOSIGNAL),
-                several => {
-                    let mut nothing = SendAncillaryBuffer::default();
-                    rustix::net::sendmsg(self.fd.get_ref(), several, &mut nothing, SendFlags::NOSIGNAL)
-                }
-            };
-            match sent {
+            match self.send(from) {
                 Err(Errno::AGAIN) => guard.clear_ready(),
                 Err(Errno::INTR) => {}
                 result => return Poll::Ready(result.map_err(Into::into)),
@@ -149,6 +164,19 @@ impl Transport for Socket {
         self.has_unread.store(true, Relaxed);
         guard.clear_ready();
         Poll::Ready(PeerEvent::Sent)
+    }
+
+    fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            // A reset is an event of the writing side too; the reading side is over for good and always ready.
+            let Ok(mut guard) = ready!(self.fd.poll_write_ready(cx)) else { return Poll::Ready(()) };
+            if guard.ready().is_write_closed() || self.is_hung_up() {
+                return Poll::Ready(());
+            }
+            // Only room: wait for the next event, and remember that there is some.
+            self.has_room.store(true, Relaxed);
+            guard.clear_ready();
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A service for the engine's tests: an ordinary axum app whose handlers wait, fail, stream and upgrade on request.
 //!
 //! A *gate* is a Unix socket of the test: the handler connects, says `started`, and goes on when it reads a line. When
-//! the handler is dropped the test sees the gate's end.
+//! the handler is dropped the test sees the gate's end. Hooks have gates too.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -13,10 +13,10 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use dormouse::lifecycle::Hooks;
 use dormouse::server::Tower;
-use dormouse::server::engine::Program;
+use dormouse::server::engine::{Control, Program};
 use dormouse::{Engine, Exchange, Exit, KeepsAwake, Settings, Sockets};
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -58,6 +58,7 @@ fn app() -> Router {
         .route("/socket", get(|request: Request| async move { exchange(&request).socket().to_owned() }))
         .route("/peer", get(|request: Request| async move { exchange(&request).peer().to_string() }))
         .route("/environment", get(environment))
+        .route("/method", any(|request: Request| async move { request.method().to_string() }))
         .route("/noise", get(noise))
         .route("/gate", get(gate).post(gate))
         .route("/gone", get(gone))
@@ -67,6 +68,8 @@ fn app() -> Router {
         .route("/upload", post(|body: Bytes| async move { body.len().to_string() }))
         .route("/echo", post(|request: Request| async move { Body::new(request.into_body()) }))
         .route("/ignore", post(|| async { (StatusCode::PAYLOAD_TOO_LARGE, "too large") }))
+        .route("/work", get(work))
+        .route("/counters", get(counters))
         .route("/panic", get(|| async { panic!("as asked") as &'static str }))
         .route("/upgrade", get(upgrade))
         .route("/events", get(events))
@@ -90,12 +93,55 @@ async fn gate(Query(gate): Query<Gate>) -> &'static str {
     "passed"
 }
 
-/// Answers once the client has closed its side.
+#[derive(Deserialize)]
+struct Work {
+    /// Where the handler waits before it answers.
+    first: Option<String>,
+    /// Where what it leaves behind waits.
+    gate: String,
+    /// Whether that ends with a panic.
+    panics: Option<bool>,
+}
+
+/// Answers, and leaves work behind that holds the process.
+async fn work(Query(work): Query<Work>, request: Request) -> &'static str {
+    if let Some(gate) = work.first {
+        Gate { gate }.pass().await;
+    }
+    let hold = exchange(&request).hold();
+    tokio::spawn(async move {
+        let _hold = hold.expect("a request is in hand");
+        Gate { gate: work.gate }.pass().await;
+        assert_ne!(work.panics, Some(true), "as asked");
+    });
+    "left"
+}
+
+/// What the engine counts, one `name value` a line; asking does not count.
+async fn counters(request: Request) -> String {
+    let exchange = exchange(&request);
+    exchange.keeps_awake(false);
+    let now = exchange.snapshot();
+    let asleep_in = now.asleep_in.map_or(u128::MAX, |left| left.as_micros());
+    let counts = [
+        ("new", now.new),
+        ("busy", now.busy),
+        ("idle", now.idle),
+        ("lingering", now.lingering),
+        ("tunnels", now.tunnels),
+        ("in_flight", now.in_flight),
+    ];
+    let lines: String = counts.iter().map(|(name, value)| format!("{name} {value}\n")).collect();
+    format!("{lines}asleep_in {asleep_in}\n")
+}
+
+/// Tells when the client has closed its side, and answers when the test says so.
 async fn gone(Query(gate): Query<Gate>, request: Request) -> &'static str {
     let mut stream = UnixStream::connect(&gate.gate).await.expect("the test listens");
     stream.write_all(b"started\n").await.expect("the test reads");
     exchange(&request).gone().await;
     stream.write_all(b"gone\n").await.expect("the test reads");
+    BufReader::new(stream).read_line(&mut String::new()).await.expect("the test answers");
     "gone"
 }
 
@@ -237,20 +283,55 @@ fn settings() -> Settings {
     settings
 }
 
-/// Flushes for as long as `FIXTURE_FLUSH` says.
-struct Flush(Duration);
+/// What the program does beside answering. Its gates are synchronous: they hold the thread they are called on.
+struct Moments {
+    control: Control,
+    flush: Duration,
+}
 
-impl Hooks for Flush {
+impl Moments {
+    /// Waits at the gate of the test whose path `FIXTURE_<name>` is; what the test says.
+    fn pass(name: &str) -> String {
+        use std::io::{BufRead, Write};
+        let Some(path) = std::env::var_os(format!("FIXTURE_{name}")) else { return String::new() };
+        let mut gate = std::os::unix::net::UnixStream::connect(path).expect("the test listens");
+        gate.write_all(b"started\n").expect("the test reads");
+        let mut line = String::new();
+        std::io::BufReader::new(gate).read_line(&mut line).expect("the test answers");
+        line
+    }
+}
+
+impl Hooks for Moments {
+    /// Stops the serving thread, and with it the keeper, at `FIXTURE_RELOAD_GATE`. `sleep`: it may sleep from now on;
+    /// `panic`: it panics.
+    fn reload(&self) {
+        match Self::pass("RELOAD_GATE").trim() {
+            "sleep" => {
+                let mut settings = settings();
+                settings.sleep.after = Some(Duration::ZERO);
+                self.control.set_settings(settings);
+            }
+            "panic" => panic!("as asked"),
+            _ => {}
+        }
+    }
+
+    /// Waits at `FIXTURE_FLUSH_GATE`, then as long as `FIXTURE_FLUSH` says.
     fn before_sleep(&self) {
-        std::thread::sleep(self.0);
+        Self::pass("FLUSH_GATE");
+        std::thread::sleep(self.flush);
     }
 }
 
 fn run() -> Result<Exit, Box<dyn Error>> {
     let sockets = Sockets::inherited()?.or_bind("127.0.0.1:0")?;
-    let hooks = Arc::new(Flush(millis("FLUSH").unwrap_or_default()));
-    let program = Program { service: Tower(app()), hooks };
-    Ok(Engine::new(sockets).settings(settings()).run(async |_| Ok::<_, std::io::Error>(program))?)
+    let build = async |control: &Control| {
+        Moments::pass("START_GATE"); // signals are heard already, nothing is accepted yet
+        let moments = Moments { control: control.clone(), flush: millis("FLUSH").unwrap_or_default() };
+        Ok::<_, std::io::Error>(Program { service: Tower(app()), hooks: Arc::new(moments) })
+    };
+    Ok(Engine::new(sockets).settings(settings()).run(build)?)
 }
 
 fn main() {

@@ -58,6 +58,17 @@ impl Unit {
         self
     }
 
+    /// Where a hook of the fixture waits for the test (see the fixture).
+    pub fn gate(self, name: &str, gate: &Gate) -> Self {
+        self.env(&format!("FIXTURE_{name}"), &gate.path.to_string_lossy())
+    }
+
+    /// A variable of the program's environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     pub fn tcp(&mut self, address: &str, name: &str) -> SocketAddr {
         let listener = TcpListener::bind(address).expect("a free port");
         let address = listener.local_addr().expect("bound");
@@ -110,6 +121,11 @@ impl Unit {
     fn command(&self, program: &Path) -> Command {
         let fds: Vec<RawFd> = self.sockets.iter().map(|(fd, _)| fd.as_raw_fd()).collect();
         let names: Vec<&str> = self.sockets.iter().map(|(_, name)| name.as_str()).collect();
+        if fds.is_empty() {
+            let mut command = Command::new(program); // as from a shell: systemd never passes none
+            command.envs(self.settings.iter().cloned());
+            return command;
+        }
         let mut command = Command::new(env!("CARGO_BIN_EXE_dormouse"));
         command.arg("activate-exec").arg(program).envs(self.settings.iter().cloned());
         command.env("LISTEN_FDS", fds.len().to_string()).env("LISTEN_FDNAMES", names.join(":"));
@@ -181,6 +197,22 @@ impl Daemon {
         self.hear(text)
     }
 
+    /// Whether it has notified a message that contains `text` by now.
+    pub fn has_said(&mut self, text: &str) -> bool {
+        self.listen_in();
+        self.heard.iter().any(|message| message.contains(text))
+    }
+
+    /// Takes what it has notified by now, as systemd does all the time.
+    pub fn listen_in(&mut self) {
+        let mut buffer = [0; 4096];
+        self.notify.set_nonblocking(true).expect("an option");
+        while let Ok(len) = self.notify.recv(&mut buffer) {
+            self.heard.push(String::from_utf8_lossy(&buffer[..len]).into_owned());
+        }
+        self.notify.set_nonblocking(false).expect("an option");
+    }
+
     pub fn pid(&self) -> i32 {
         let process = self.process.as_ref().expect("not reaped");
         i32::try_from(process.id()).expect("a pid")
@@ -193,12 +225,36 @@ impl Daemon {
         assert_eq!(sent, 0, "the process is gone");
     }
 
+    /// Stops its processor time, as a suspended machine or a busy one does; returns once it is still.
+    pub fn freeze(&self) {
+        self.signal(libc::SIGSTOP);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("it runs");
+            if stat.rsplit(") ").next().is_some_and(|fields| fields.starts_with('T')) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "it does not stop: {stat}");
+        }
+    }
+
+    /// Lets it go on after [`Daemon::freeze`].
+    pub fn thaw(&self) {
+        self.signal(libc::SIGCONT);
+    }
+
     pub fn is_running(&mut self) -> bool {
         self.process.as_mut().expect("not reaped").try_wait().expect("a child").is_none()
     }
 
     /// Waits until it has left; how, and what it wrote to stderr.
-    pub fn left(mut self) -> (ExitStatus, String) {
+    pub fn left(self) -> (ExitStatus, String) {
+        let (status, log, _) = self.farewell();
+        (status, log)
+    }
+
+    /// Waits until it has left; how, what it wrote to stderr, and all it notified that nobody has heard of yet.
+    pub fn farewell(mut self) -> (ExitStatus, String, Vec<String>) {
         let mut process = self.process.take().expect("not reaped");
         let deadline = Instant::now() + PATIENCE;
         while process.try_wait().expect("a child").is_none() {
@@ -207,11 +263,13 @@ impl Daemon {
                 let log = log_of(&mut process);
                 panic!("it does not leave; heard {:?}; log:\n{log}", self.heard);
             }
+            self.listen_in(); // what nobody reads fills the queue of the socket, and then its writer waits
             std::thread::sleep(Duration::from_millis(5)); // a poll with a deadline, not a guess
         }
         let status = process.wait().expect("a child");
         let log = log_of(&mut process);
-        (status, log)
+        self.listen_in();
+        (status, log, std::mem::take(&mut self.heard))
     }
 
     /// Waits until it has fallen asleep: exit 0. Its log.
@@ -257,6 +315,10 @@ impl Gate {
 
     /// Waits until a handler has come.
     pub fn arrived(&self) -> AtGate {
+        use rustix::event::{PollFd, PollFlags, Timespec};
+        let patience = Timespec::try_from(PATIENCE).expect("in range");
+        let mut fds = [PollFd::new(&self.listener, PollFlags::IN)];
+        assert_eq!(rustix::event::poll(&mut fds, Some(&patience)), Ok(1), "nobody comes to {:?}", self.path);
         let (stream, _) = self.listener.accept().expect("a handler comes");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         let mut at_gate = AtGate(BufReader::new(stream));
@@ -279,12 +341,18 @@ pub struct AtGate(BufReader<UnixStream>);
 impl AtGate {
     /// Lets it go on.
     pub fn open(mut self) {
-        self.0.get_mut().write_all(b"go\n").expect("it waits");
+        self.say("go");
     }
 
-    /// Tells it something.
-    pub fn say(&mut self, line: &str) {
-        writeln!(self.0.get_mut(), "{line}").expect("it listens");
+    /// Tells it something: a line of a stream, or a word that hooks of the fixture understand.
+    pub fn say(&mut self, word: &str) {
+        self.0.get_mut().write_all(format!("{word}\n").as_bytes()).expect("it waits");
+    }
+
+    /// Lets it go on, and waits until it has left the gate.
+    pub fn pass(mut self) {
+        self.say("go");
+        assert_eq!(self.line(), "");
     }
 
     /// The next line it says; empty once it is dropped.
@@ -303,6 +371,12 @@ pub fn connect(address: SocketAddr) -> Client<TcpStream> {
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     stream.set_nodelay(true).expect("an option");
     Client(stream)
+}
+
+/// Ends a connection with a reset.
+pub fn reset(stream: TcpStream) {
+    // A close with nothing left to linger for is a reset (socket(7), SO_LINGER).
+    rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).expect("an option");
 }
 
 /// An answer, as far as tests look.
@@ -335,8 +409,13 @@ impl<S: Read + Write> Client<S> {
     }
 
     pub fn get(&mut self, target: &str) -> Answer {
-        self.send(format!("GET {target} HTTP/1.1\r\nHost: test\r\n\r\n"));
+        self.ask(target);
         self.answer()
+    }
+
+    /// Sends a request and waits for nothing.
+    pub fn ask(&mut self, target: &str) {
+        self.send(format!("GET {target} HTTP/1.1\r\nHost: test\r\n\r\n"));
     }
 
     /// Reads one answer: Content-Length, chunks, or to the end.

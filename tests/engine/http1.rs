@@ -188,3 +188,67 @@ fn an_idle_connection_ends_with_keep_alive() {
     drop(client);
     daemon.left();
 }
+
+#[test]
+fn empty_lines_begin_no_request() {
+    // RFC 9112 section 2.2. With a request, after it, cut in the middle, and before the first: none of them holds.
+    let mut unit = Unit::new().set("HEAD", 60_000).set("KEEP_ALIVE", 60_000).set("FIRST_BYTE", 1_000);
+    let web = unit.tcp("127.0.0.1:0", "web");
+    let daemon = unit.wake();
+    let mut clients = [connect(web), connect(web), connect(web)];
+    for (client, lines) in clients.iter_mut().zip(["\r\n", "", "\r"]) {
+        client.send(format!("GET / HTTP/1.1\r\nHost: a\r\n\r\n{lines}"));
+        assert_eq!(client.answer().text(), "ok");
+    }
+    for (client, lines) in clients.iter_mut().zip(["\r\n", "\r\n\r\n\r", "\n\r\n"]) {
+        client.send(lines);
+    }
+    let mut alone = connect(web);
+    alone.send("\r\n");
+    let log = daemon.asleep(); // a minute before a head would have been given up
+    assert!(log.contains("served 3 requests, 1 not counted"), "{log}");
+    for client in &mut clients {
+        assert_eq!(client.rest(), "", "a clean end, no refusal");
+    }
+    assert_eq!(alone.rest(), "");
+}
+
+#[test]
+fn a_request_after_empty_lines_is_served() {
+    let mut unit = Unit::new();
+    let web = unit.tcp("127.0.0.1:0", "web");
+    let daemon = unit.wake();
+    let mut client = connect(web);
+    let request = "\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n\r\n";
+    for cut in 0..request.len() {
+        client.send(&request[..cut]);
+        std::thread::yield_now();
+        client.send(&request[cut..]);
+        assert_eq!(client.answer().text(), "ok", "cut at {cut}");
+    }
+    for byte in request.bytes() {
+        client.send([byte]);
+    }
+    assert_eq!(client.answer().text(), "ok");
+    client.send(request.repeat(20));
+    for _ in 0..20 {
+        assert_eq!(client.answer().text(), "ok");
+    }
+    drop(client);
+    daemon.asleep();
+}
+
+#[test]
+fn empty_lines_without_end_are_refused() {
+    let mut unit = Unit::new();
+    let web = unit.tcp("127.0.0.1:0", "web");
+    let daemon = unit.wake();
+    for bytes in ["\r\n".repeat(1_000), "\r\n\n".to_owned(), "\r\n\rGET / HTTP/1.1\r\n".to_owned()] {
+        let mut client = connect(web);
+        assert_eq!(client.get("/").text(), "ok");
+        client.send(&bytes);
+        assert_eq!(client.answer().status(), 400, "{bytes:?}");
+        assert_eq!(client.rest(), "");
+    }
+    daemon.asleep();
+}

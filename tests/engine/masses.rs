@@ -6,8 +6,8 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::harness::{Daemon, PATIENCE, Unit, connect};
-use crate::limits::{POST_UPLOAD, frame, http2};
 use crate::pressure::{idle, long_queue};
+use crate::wire::{frame, open, post};
 
 /// What it has resident, in bytes; nothing once it has left.
 fn resident(daemon: &Daemon) -> u64 {
@@ -84,7 +84,7 @@ fn http2_heads_in_drops() {
     let web = long_queue(&mut unit);
     let mass = Mass { count: 200, most_each: 64 * 1024 };
     let begin = |web| {
-        let mut stream = http2(web);
+        let mut stream = open(web);
         stream.write_all(&frame(1, 5, 1, &[0; 1000])[..9]).expect("taken");
         stream
     };
@@ -106,8 +106,8 @@ fn http2_bodies_that_stop() {
     let web = long_queue(&mut unit);
     let mass = Mass { count: 200, most_each: 128 * 1024 };
     let begin = |web| {
-        let mut stream = http2(web);
-        stream.write_all(&frame(1, 4, 1, POST_UPLOAD)).expect("taken");
+        let mut stream = open(web);
+        stream.write_all(&frame(1, 4, 1, &post("/upload"))).expect("taken");
         stream.write_all(&frame(0, 0, 1, b"abc")).expect("taken");
         stream
     };
@@ -131,7 +131,7 @@ fn http2_clients_that_never_read_and_open_every_window() {
     // For each stream 64 KiB and the piece that went beyond; the handler has two pieces of 64 KiB.
     let mass = Mass { count: 4, most_each: u64::from(STREAMS) * 384 * 1024 };
     let begin = |web| {
-        let mut stream = http2(web);
+        let mut stream = open(web);
         let widest = 0x7fff_ffff_u32;
         stream.write_all(&frame(4, 0, 0, &[&[0, 4][..], &widest.to_be_bytes()].concat())).expect("taken");
         stream.write_all(&frame(8, 0, 0, &(widest - 65_535).to_be_bytes())).expect("taken");

@@ -1,10 +1,12 @@
 //! Which sockets are taken, and which refused.
 
-use std::net::UdpSocket;
-use std::os::unix::net::UnixStream;
+use std::net::{TcpListener, UdpSocket};
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use crate::harness::{Client, Unit, connect, fixture};
+use crate::harness::{Client, Daemon, Gate, PATIENCE, Unit, connect, fixture};
 
 #[test]
 fn all_kinds_are_served_under_their_names() {
@@ -110,4 +112,147 @@ fn a_peer_without_power_is_noticed() {
     assert!(kind == "02" && (1..=6_000).contains(&left), "timer {}", row[5]);
     drop(client);
     daemon.asleep();
+}
+
+#[test]
+fn activity_on_one_socket_keeps_all_awake() {
+    let mut unit = Unit::new().set("AFTER", 1).set("MIN_AWAKE", 0);
+    let web = unit.tcp("127.0.0.1:0", "web");
+    let path = unit.unix("local");
+    let gate = Gate::new(&unit.folder, "gate");
+    let mut local = Client(UnixStream::connect(&path).expect("it listens"));
+    local.ask(&format!("/gate?{}", gate.query()));
+    let mut daemon = unit.wake();
+    let waiting = gate.arrived();
+    daemon.hear("STATUS=awake: 1 request");
+    assert_eq!(connect(web).get("/socket").text(), "web");
+    waiting.open();
+    assert_eq!(local.answer().text(), "passed");
+    let log = daemon.asleep();
+    assert!(log.contains("served 2 requests"), "{log}");
+}
+
+#[test]
+fn a_blocking_socket_is_made_non_blocking() {
+    let mut unit = Unit::new();
+    let web = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = web.local_addr().expect("bound");
+    unit.pass(web.try_clone().expect("a descriptor"), "web");
+    let is_non_blocking =
+        || rustix::fs::fcntl_getfl(&web).expect("its flags").contains(rustix::fs::OFlags::NONBLOCK);
+    assert!(!is_non_blocking(), "as systemd may pass it");
+    let daemon = unit.wake();
+    assert!(is_non_blocking(), "the flag is shared");
+    assert_eq!(connect(address).get("/").text(), "ok");
+    daemon.asleep();
+}
+
+#[test]
+fn systemds_sockets_are_as_before_after_sleep_and_stop() {
+    use std::os::unix::fs::MetadataExt;
+    let mut unit = Unit::new();
+    let web = unit.tcp("127.0.0.1:0", "web");
+    let path = unit.unix("local");
+    let inode = |path| std::fs::metadata(path).expect("it is there").ino();
+    let before = inode(&path);
+    for round in 0..4 {
+        let mut tcp = connect(web);
+        let mut local = Client(UnixStream::connect(&path).expect("it listens"));
+        tcp.ask("/socket");
+        local.ask("/socket");
+        let daemon = unit.start();
+        assert_eq!((tcp.answer().text(), local.answer().text()), ("web", "local"));
+        if round % 2 == 1 {
+            daemon.signal(libc::SIGTERM);
+        }
+        drop((tcp, local));
+        daemon.asleep();
+        assert_eq!(inode(&path), before, "unlinked and bound anew");
+    }
+}
+
+#[test]
+fn a_queue_that_is_full_while_it_sleeps_is_served() {
+    // Two waiting connections fill a backlog of 1 (listen(2)): the kernel lets the others wait in connect(), or has
+    // them repeat what it dropped.
+    let mut unit = Unit::new();
+    let web = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = web.local_addr().expect("bound");
+    let path = unit.folder.join("local.sock");
+    let local = UnixListener::bind(&path).expect("a fresh path");
+    for listener in [web.as_fd(), local.as_fd()] {
+        rustix::net::listen(listener, 1).expect("a smaller backlog");
+    }
+    unit.pass(web.try_clone().expect("a descriptor"), "web");
+    unit.pass(local.try_clone().expect("a descriptor"), "local");
+    let asking: Vec<_> = (0..8)
+        .map(|number| {
+            let path = path.clone();
+            std::thread::spawn(move || {
+                if number % 2 == 0 {
+                    return connect(address).get("/socket").text().to_owned();
+                }
+                let mut local = Client(UnixStream::connect(path).expect("it waits its turn"));
+                local.get("/socket").text().to_owned()
+            })
+        })
+        .collect();
+    // Full: one that does not wait is told so (unix(7)), and TCP's says nothing.
+    let patience = Instant::now() + PATIENCE;
+    let would_block = || {
+        let socket = rustix::net::socket_with(
+            rustix::net::AddressFamily::UNIX,
+            rustix::net::SocketType::STREAM,
+            rustix::net::SocketFlags::NONBLOCK,
+            None,
+        );
+        let to = rustix::net::SocketAddrUnix::new(&path).expect("short");
+        rustix::net::connect(socket.expect("a socket"), &to) == Err(rustix::io::Errno::AGAIN)
+    };
+    while !would_block() {
+        assert!(Instant::now() < patience, "the queue does not fill");
+    }
+    let mut answers = Vec::new();
+    let mut daemons = Vec::new();
+    for asking in asking {
+        while !asking.is_finished() {
+            // As systemd does: started whenever somebody waits, and it may fall asleep between two repetitions.
+            if daemons.last_mut().is_none_or(|daemon: &mut Daemon| !daemon.is_running()) {
+                daemons.push(unit.start());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        answers.push(asking.join().expect("an answer"));
+    }
+    assert_eq!(answers.iter().filter(|answer| *answer == "web").count(), 4);
+    assert_eq!(answers.iter().filter(|answer| *answer == "local").count(), 4);
+}
+
+#[test]
+fn a_panic_of_the_task_that_accepts_ends_the_process() {
+    let unit = Unit::new().set("MIN_AWAKE", 0).set("AFTER", 1);
+    let (reload, flush) = (Gate::new(&unit.folder, "reload"), Gate::new(&unit.folder, "flush"));
+    let mut unit = unit.gate("RELOAD_GATE", &reload).gate("FLUSH_GATE", &flush);
+    let web = unit.tcp("127.0.0.1:0", "web");
+    let daemon = unit.wake();
+    let _flushing = flush.arrived(); // a thread that never ends by itself must not keep it either
+    daemon.signal(libc::SIGHUP);
+    reload.arrived().say("panic");
+    let (status, log) = daemon.left();
+    assert!(!status.success(), "{log}");
+    assert!(log.contains("as asked"), "{log}");
+    let mut client = connect(web);
+    client.ask("/");
+    let _next = unit.start();
+    assert_eq!(client.answer().text(), "ok");
+}
+
+#[test]
+fn without_inherited_sockets_it_never_sleeps() {
+    let unit = Unit::new().set("AFTER", 1).set("MIN_AWAKE", 0);
+    let mut daemon = unit.wake();
+    assert!(daemon.has_said("never sleeps"), "nobody would wake it");
+    daemon.signal(libc::SIGTERM);
+    let (status, log) = daemon.left();
+    assert!(status.success() && log.contains("no socket was inherited"), "{log}");
 }

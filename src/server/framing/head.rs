@@ -11,6 +11,9 @@ pub const MAX_REQUEST_LINE: usize = 16 * 1024;
 /// Most header lines; hyper's own limit.
 pub const MAX_LINES: usize = 100;
 
+/// Most empty lines before a request. One or two come from clients of old; more are no accident.
+pub const MAX_EMPTY_LINES: usize = 16;
+
 /// What follows the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyKind {
@@ -20,16 +23,43 @@ pub enum BodyKind {
     Chunked,
 }
 
+/// Follows the empty lines that may come before a request (RFC 9112 section 2.2). They are to be ignored: no head has
+/// begun with them.
+#[derive(Clone, Debug, Default)]
+pub struct EmptyLines {
+    seen: usize,
+}
+
+impl EmptyLines {
+    /// How many of the next bytes are of empty lines; after any other it must not be called again.
+    ///
+    /// # Errors
+    /// CR without LF, or more than [`MAX_EMPTY_LINES`].
+    pub fn advance(&mut self, bytes: &[u8]) -> Result<usize, Refusal> {
+        for (taken, byte) in bytes.iter().enumerate() {
+            match (self.seen % 2, byte) {
+                (0, b'\r') | (1, b'\n') => self.seen += 1,
+                (0, _) => return Ok(taken),
+                _ => return Err(Refusal::BareCarriageReturn),
+            }
+            if self.seen > 2 * MAX_EMPTY_LINES {
+                return Err(Refusal::Malformed);
+            }
+        }
+        Ok(bytes.len())
+    }
+}
+
 /// A complete head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// Its length in bytes, leading empty lines and the final empty line included.
+    /// Its length in bytes, the final empty line included.
     pub len: usize,
     /// What follows it.
     pub body: BodyKind,
 }
 
-/// Follows one head through as many pieces as it comes in. Every byte is looked at once.
+/// Follows one head, from its request line on, through as many pieces as it comes in. Every byte is looked at once.
 #[derive(Clone, Debug, Default)]
 pub struct Scanner {
     /// Where the line under way begins.
@@ -74,8 +104,7 @@ impl Scanner {
             self.searched = end + 1;
             self.check_size(end)?;
             match (self.version, line.is_empty()) {
-                (None, true) => {} // RFC 9112 section 2.2: an empty line before the request line is ignored
-                (None, false) => self.request_line(line)?,
+                (None, _) => self.request_line(line)?,
                 (Some(_), false) => self.header_line(line)?,
                 (Some(version), true) => return self.finish(version, end + 1).map(Some),
             }
@@ -200,7 +229,7 @@ mod tests {
     fn finds_the_end_and_the_body() {
         let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
         assert_eq!(scan(head), Ok(Some(Head { len: head.len(), body: BodyKind::Length(0) })));
-        let head = b"\r\nPOST / HTTP/1.0\r\ncontent-LENGTH: 12 \r\n\r\nrest";
+        let head = b"POST / HTTP/1.0\r\ncontent-LENGTH: 12 \r\n\r\nrest";
         assert_eq!(scan(head), Ok(Some(Head { len: head.len() - 4, body: BodyKind::Length(12) })));
         let head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n";
         assert_eq!(scan(head), Ok(Some(Head { len: head.len(), body: BodyKind::Chunked })));
@@ -242,6 +271,25 @@ mod tests {
         ] {
             assert_eq!(scan(&head), Err(refusal), "{}", String::from_utf8_lossy(&head[..head.len().min(80)]));
         }
+    }
+
+    #[test]
+    fn empty_lines_are_told_from_a_request() {
+        let empty = |bytes: &[u8]| EmptyLines::default().advance(bytes);
+        assert_eq!(empty(b"GET / HTTP/1.1\r\n"), Ok(0));
+        assert_eq!(empty(b"\r\n\r\nGET /"), Ok(4));
+        assert_eq!(empty(b"\r\n\r"), Ok(3));
+        assert_eq!(empty(b"\n"), Ok(0), "a bare LF is the head's, which refuses it");
+        assert_eq!(empty(b"\r\r\n"), Err(Refusal::BareCarriageReturn));
+        assert_eq!(empty("\r\n".repeat(MAX_EMPTY_LINES).as_bytes()), Ok(2 * MAX_EMPTY_LINES));
+        assert_eq!(empty("\r\n".repeat(MAX_EMPTY_LINES + 1).as_bytes()), Err(Refusal::Malformed));
+        let mut pieces = EmptyLines::default();
+        for (piece, taken) in [(&b"\r"[..], 1), (b"\n\r", 2), (b"\nGET", 1)] {
+            assert_eq!(pieces.advance(piece), Ok(taken));
+        }
+        let mut pieces = EmptyLines::default();
+        assert_eq!(pieces.advance(b"\r"), Ok(1));
+        assert_eq!(pieces.advance(b"GET"), Err(Refusal::BareCarriageReturn));
     }
 
     proptest! {

@@ -16,7 +16,7 @@ use crate::lifecycle::Hold;
 use crate::server::buffer;
 use crate::server::framing::Refusal;
 use crate::server::framing::body::Follower;
-use crate::server::framing::head::{Head, Scanner};
+use crate::server::framing::head::{EmptyLines, Head, Scanner};
 use crate::server::link::Link;
 use crate::server::record::State;
 use crate::server::transport::Transport;
@@ -24,6 +24,8 @@ use crate::server::transport::Transport;
 /// Whose turn it is on the wire.
 #[derive(Debug)]
 enum Turn {
+    /// The client's, with a request: nothing of it has come, empty lines at most.
+    Before(EmptyLines),
     /// The client's, with a head.
     Head(Scanner),
     /// The client's, with the rest of the request whose head hyper has.
@@ -48,30 +50,52 @@ pub struct Framed<T: Transport> {
     pass: usize,
     /// hyper wanted to read while it was our turn.
     is_parked: bool,
+    /// Something was read when a drain was past its grace: what follows it is not waited for.
+    is_last: bool,
 }
 
 impl<T: Transport> Framed<T> {
     /// A connection whose first bytes have come: `held`, under the hold it was accepted with.
     pub fn new(link: Arc<Link<T>>, held: BytesMut, hold: Hold) -> Self {
-        let turn = Turn::Head(Scanner::default());
-        Self { link, hold: Some(hold), turn, held, pass: 0, is_parked: false }
+        let turn = Turn::Before(EmptyLines::default());
+        Self { link, hold: Some(hold), turn, held, pass: 0, is_parked: false, is_last: false }
     }
 
     /// Reads from the kernel to where hyper wants it, and keeps what is not hyper's yet.
     fn poll_fill(&mut self, cx: &mut Context<'_>, cursor: &mut ReadBufCursor<'_>) -> Poll<io::Result<usize>> {
         let len = ready!(self.link.poll_read(cx, buffer::unfilled(cursor)))?;
+        self.is_last |= self.link.is_past_grace();
         let read = buffer::just_read(cursor, len);
-        let share = self.share_of_hyper(read)?;
-        self.held.extend_from_slice(&read[share..]);
+        let before = self.before_head(read);
+        let share = if before == 0 { self.share_of_hyper(read)? } else { 0 }; // its share begins where the bytes do
+        self.held.extend_from_slice(&read[before.max(share)..]);
         buffer::commit(cursor, share);
         Poll::Ready(Ok(len))
+    }
+
+    /// How many of these bytes, the next on the wire, are empty lines before a request. Any other begins its head.
+    fn before_head(&mut self, bytes: &[u8]) -> usize {
+        let Turn::Before(lines) = &mut self.turn else { return 0 };
+        match lines.advance(bytes) {
+            Ok(taken) if taken == bytes.len() => taken,
+            Ok(taken) => {
+                self.turn = Turn::Head(Scanner::default());
+                self.begin();
+                taken
+            }
+            Err(refusal) => {
+                self.begin();
+                self.link.refuse(refusal);
+                0
+            }
+        }
     }
 
     /// How many of these bytes, the next on the wire, are hyper's now.
     fn share_of_hyper(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let share = match &mut self.turn {
             Turn::Tunnel => bytes.len(),
-            Turn::Answer | Turn::Broken(_) => 0,
+            Turn::Answer | Turn::Broken(_) | Turn::Before(_) => 0,
             Turn::Body(follower) => follower.advance(bytes).map_err(malformed)?,
             Turn::Head(scanner) => match scanner.scan(bytes) {
                 Ok(Some(head)) => self.take_head(head, bytes),
@@ -101,16 +125,27 @@ impl<T: Transport> Framed<T> {
             Err(refusal) => (Turn::Broken(refusal), 0), // the body's reader is to hear of it, not the head's
         };
         self.turn = turn;
-        self.link.record.has_next.store(read.len() > head.len + body, Relaxed);
+        let ahead = &read[head.len + body..];
+        let is_request = |byte: &u8| !matches!(byte, b'\r' | b'\n');
+        self.link.record.has_next.store(!self.is_last && ahead.iter().any(is_request), Relaxed);
         head.len + body
     }
 
     /// Looks at what is held, and lets hyper have what is its.
     fn release(&mut self) -> io::Result<()> {
+        self.drop_empty_lines();
         let held = std::mem::take(&mut self.held);
         self.pass = self.share_of_hyper(&held)?;
         self.held = held;
         Ok(())
+    }
+
+    /// Leaves nothing of what is held, if only empty lines are.
+    fn drop_empty_lines(&mut self) {
+        let mut held = std::mem::take(&mut self.held);
+        let before = self.before_head(&held);
+        held.advance(before);
+        self.held = if held.is_empty() { BytesMut::new() } else { held };
     }
 
     /// The first bytes of a head: from here on the connection must not be left.
@@ -124,6 +159,7 @@ impl<T: Transport> Framed<T> {
     /// The rest of a head that came in pieces; `false` at the peer's end.
     fn poll_more_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let len = ready!(self.link.poll_read_more(cx, &mut self.held))?;
+        self.is_last |= self.link.is_past_grace();
         Poll::Ready(Ok(len > 0))
     }
 
@@ -131,9 +167,12 @@ impl<T: Transport> Framed<T> {
     fn wait_for_client(&mut self) {
         let record = &self.link.record;
         match &self.turn {
-            Turn::Head(_) if !self.held.is_empty() && record.state() != State::Head => {
-                record.set_state(State::Head);
+            // Only empty lines woke a connection that rested.
+            Turn::Before(_) if record.state() == State::Head => {
+                record.set_state(State::Idle);
+                self.hold = None;
             }
+            Turn::Head(_) if record.state() != State::Head => record.set_state(State::Head),
             Turn::Body(_) if record.reading_since.load(Relaxed) == 0 => {}
             _ => return, // New or Idle: noted when it became that
         }
@@ -154,9 +193,9 @@ impl<T: Transport> Framed<T> {
                 self.turn = Turn::Tunnel;
                 self.let_go();
             }
-            Turn::Answer => self.await_next(),
+            Turn::Answer => self.next_request(),
             // The request's body is still coming: hyper reads it out, or closes.
-            Turn::Body(_) | Turn::Broken(_) | Turn::Head(_) | Turn::Tunnel => return,
+            Turn::Body(_) | Turn::Broken(_) | Turn::Before(_) | Turn::Head(_) | Turn::Tunnel => return,
         }
         self.link.record.is_answered.store(false, Relaxed);
         if std::mem::take(&mut self.is_parked) {
@@ -164,15 +203,15 @@ impl<T: Transport> Framed<T> {
         }
     }
 
-    /// It is the client's turn again, whose next request may have begun already.
-    fn await_next(&mut self) {
-        self.turn = Turn::Head(Scanner::default());
+    /// The client's turn: idle from here on, unless it has sent the next request, or part of it, already.
+    fn next_request(&mut self) {
+        self.turn = Turn::Before(EmptyLines::default());
+        self.drop_empty_lines();
         let Link { record, shared, .. } = &*self.link;
         let now = self.link.extend_if_counted().unwrap_or_else(|| shared.activity.since_origin());
         record.reading_since.store(now, Relaxed);
         if self.held.is_empty() {
             record.set_state(State::Idle);
-            self.held = BytesMut::new();
             self.hold = None;
         } else {
             record.set_state(State::Head);
@@ -211,7 +250,7 @@ impl<T: Transport> Read for Framed<T> {
                     this.is_parked = true;
                     return Poll::Pending;
                 }
-                Turn::Head(_) if !this.held.is_empty() => this.poll_more_head(cx),
+                Turn::Head(_) => this.poll_more_head(cx),
                 _ => {
                     let before = cursor.remaining();
                     let filled = this.poll_fill(cx, &mut cursor).map_ok(|len| len > 0);
@@ -223,7 +262,7 @@ impl<T: Transport> Read for Framed<T> {
                 }
             };
             match polled {
-                Poll::Ready(Ok(true)) => this.begin(),
+                Poll::Ready(Ok(true)) => {}
                 Poll::Ready(Ok(false)) => return Poll::Ready(Ok(())),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {

@@ -147,18 +147,28 @@ fn poll_overdue<T: Transport>(link: &Link<T>, overdue: Overdue) -> Poll<Option<E
             tracing::debug!(peer = %link.record.peer, "client takes nothing (timeouts.write), cut");
             Poll::Ready(Some(End::Over))
         }
-        Overdue::FirstByte | Overdue::KeepAlive => match link.leave_if_quiet() {
-            Leave::HalfClosed => Poll::Ready(Some(End::Quiet)),
-            Leave::Stay => Poll::Pending, // bytes came at the last moment: the poller is about to tell
-        },
+        Overdue::FirstByte | Overdue::KeepAlive => {
+            let had_no_request = link.record.state() == State::New;
+            if link.leave_if_quiet() == Leave::Stay {
+                return Poll::Pending; // bytes came at the last moment: the poller is about to tell
+            }
+            if had_no_request {
+                count(&link.shared.tally.noise); // empty lines were all it said
+            }
+            Poll::Ready(Some(End::Quiet))
+        }
     }
 }
 
 /// hyper reads nothing while an answer is pending, or once nobody wants the request's body, so the client's end is
-/// watched for here. A reset ends everything; a FIN may be a half-close, so the service decides.
+/// watched for here. A reset ends everything, also after a FIN; that alone may be a half-close, so the service decides.
 fn poll_gone<T: Transport>(link: &Link<T>, cx: &mut Context<'_>) -> Poll<Option<End>> {
     let record = &link.record;
-    while record.state() == State::Busy && !record.is_gone() {
+    while record.state() == State::Busy {
+        if record.is_gone() {
+            ready!(link.transport.poll_reset(cx));
+            return Poll::Ready(Some(End::Over));
+        }
         match ready!(link.transport.poll_peer(cx)) {
             // Of its body, perhaps: hyper looks again, if it still reads that.
             PeerEvent::Sent if record.reading_since.load(Relaxed) != 0 => return Poll::Ready(None),

@@ -10,12 +10,14 @@
 //! - [`keeper`]: the one task that owns the listeners, accepts, and alone decides to leave;
 //! - [`doors`], [`partners`]: what it listens on, and whom it works with;
 //! - [`signals`], [`notify`], [`status`], [`story`], [`time_of_day`]: what it hears, and what it tells systemd and people;
+//! - [`life`]: one life of the process as a value, for the story and for whoever keeps it;
 //! - [`footprint`]: what it keeps of the machine's memory.
 
 pub mod activity;
 pub mod doors;
 pub mod footprint;
 pub mod keeper;
+pub mod life;
 pub mod notify;
 pub mod partners;
 pub mod phase;
@@ -29,6 +31,7 @@ use std::time::Duration;
 
 pub use activity::{Activity, Hold};
 pub use keeper::Keeper;
+pub use life::{End, Figures, Life};
 pub use partners::{Connections, Hooks};
 pub use phase::{Exit, Phase};
 

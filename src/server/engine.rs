@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use super::account::Account;
 use super::connection;
 use super::exchange::{Serve, Snapshot};
 use super::link::Link;
@@ -171,6 +172,17 @@ impl Control {
     /// The state of the engine now.
     pub fn snapshot(&self) -> Snapshot {
         self.shared.snapshot()
+    }
+
+    /// The state of the engine now, with everybody who keeps it awake.
+    pub fn account(&self) -> Account {
+        self.shared.account()
+    }
+
+    /// Keeps the process awake until dropped; the end does not restart the clock. `None` when the process has committed
+    /// to leave.
+    pub fn hold(&self) -> Option<Hold> {
+        self.shared.activity.hold()
     }
 }
 

@@ -6,6 +6,7 @@
 //! - `record`, `link`, `shared`: what is known of one connection, and of all;
 //! - `service`, [`exchange`], `tower`: the way of a request into somebody's service and back.
 
+mod account;
 mod buffer;
 mod clock;
 mod connection;
@@ -23,6 +24,7 @@ mod tower;
 mod transport;
 
 pub use crate::activation::Peer;
+pub use account::{Account, Holder, KeepsAwake, What};
 pub use engine::{Control, Engine};
 pub use exchange::{Exchange, Serve, Snapshot};
 pub use service::panic_message;

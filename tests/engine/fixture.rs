@@ -14,7 +14,7 @@ use axum::extract::{Path, Query, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use dormouse::lifecycle::Hooks;
+use dormouse::lifecycle::{Hooks, Life};
 use dormouse::server::Tower;
 use dormouse::server::engine::Program;
 use dormouse::{Engine, Exchange, Exit, Settings, Sockets};
@@ -184,7 +184,7 @@ fn settings() -> Settings {
 struct Flush(Duration);
 
 impl Hooks for Flush {
-    fn before_sleep(&self) {
+    fn before_sleep(&self, _: &Life) {
         std::thread::sleep(self.0);
     }
 }

@@ -10,6 +10,7 @@ use signal_hook::low_level::signal_name;
 use super::Outcome;
 use crate::activation::SocketError;
 use crate::cli::code;
+use crate::cli::plain::span;
 use crate::lifecycle::time_of_day::time_of_day;
 
 /// Prints a line with the time of day.
@@ -111,18 +112,6 @@ fn meaning(exit: i32) -> Option<&'static str> {
     }
 }
 
-/// `3.1 ms`, `640 ms`, `32.0 s`, `12 min 3 s`, `2 h 5 min`.
-fn span(duration: Duration) -> String {
-    let secs = duration.as_secs();
-    match secs {
-        0 if duration.as_millis() < 100 => format!("{:.1} ms", duration.as_secs_f64() * 1e3),
-        0 => format!("{} ms", duration.as_millis()),
-        1..60 => format!("{:.1} s", duration.as_secs_f64()),
-        60..3600 => format!("{} min {} s", secs / 60, secs % 60),
-        _ => format!("{} h {} min", secs / 3600, secs / 60 % 60),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,13 +139,6 @@ mod tests {
         assert!(failed(exited(78)).contains("exit 78: the config file has errors"));
         assert!(failed(exited(3)).ends_with("after 20.0 ms, exit 3"));
         assert!(failed(ExitStatus::from_raw(11)).ends_with("killed by SIGSEGV"));
-    }
-
-    #[test]
-    fn spans_are_short_whatever_their_length() {
-        let spans =
-            [3, 640, 1_000, 59_000, 60_000, 3_599_000, 7_500_000].map(|ms| span(Duration::from_millis(ms)));
-        assert_eq!(spans, ["3.0 ms", "640 ms", "1.0 s", "59.0 s", "1 min 0 s", "59 min 59 s", "2 h 5 min"]);
     }
 
     #[test]

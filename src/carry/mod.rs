@@ -66,7 +66,7 @@ impl Carry {
         self.lock().document.wakes
     }
 
-    /// Notes how this life stands, unless a later word of it has been noted already: calls come from several threads.
+    /// Notes how this life stands, unless a later word of it has been noted already, by whatever thread.
     pub fn note(&self, life: &Life) {
         let mut state = self.lock();
         if state.age.is_some_and(|age| age > life.awake_for) {

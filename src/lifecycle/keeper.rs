@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::time::{self, MissedTickBehavior};
 
 use super::activity::Activity;
+use super::calls::Calls;
 use super::doors::{Arrival, Doors};
 use super::life::{End, Life};
 use super::phase::{Accepting, Event, Exit, Facts, Machine, Phase, Step};
@@ -44,6 +45,8 @@ pub struct Keeper<C> {
     activity: Arc<Activity>,
     tally: Arc<Tally>,
     hooks: Arc<dyn Hooks>,
+    /// Those of the hooks that may block.
+    calls: Calls,
     machine: Machine,
     signals: Signals,
     status: Status,
@@ -101,6 +104,7 @@ impl<C: Connections> Keeper<C> {
             activity: parts.activity,
             tally: parts.tally,
             hooks: parts.hooks,
+            calls: Calls::default(),
             machine: Machine::new(sleep),
             signals: parts.signals,
             status: Status::default(),
@@ -161,9 +165,10 @@ impl<C: Connections> Keeper<C> {
         self.notify_with_status(notify::ready);
         let life = self.life(End::Running, String::new());
         story::tell_wake(&life);
-        let hooks = self.hooks.clone();
+        let (hooks, calls) = (self.hooks.clone(), self.calls.clone());
+        self.calls.add(move || hooks.ready(&life));
         // From a task of its own: whoever woke us is served first.
-        tokio::spawn(async move { tokio::task::spawn_blocking(move || hooks.ready(&life)) });
+        tokio::spawn(async move { calls.work() });
     }
 
     /// This life, as it is now or ends now.
@@ -204,11 +209,12 @@ impl<C: Connections> Keeper<C> {
         self.flush = Some(Flush { is_over: is_over.clone(), until: Instant::now() + FLUSH_LIMIT });
         let (hooks, activity) = (self.hooks.clone(), self.activity.clone());
         let life = self.life(End::Asleep, quiet_text(&self.facts()));
-        tokio::task::spawn_blocking(move || {
+        self.calls.add(move || {
             hooks.before_sleep(&life);
             is_over.store(true, Ordering::Release);
             activity.nudge();
         });
+        self.calls.work();
         false
     }
 
@@ -216,7 +222,8 @@ impl<C: Connections> Keeper<C> {
     fn forget_flush(&mut self) {
         if self.flush.take().is_some() {
             let (hooks, life) = (self.hooks.clone(), self.life(End::Running, String::new()));
-            tokio::task::spawn_blocking(move || hooks.called_back(&life));
+            self.calls.add(move || hooks.called_back(&life));
+            self.calls.work();
         }
     }
 
@@ -329,7 +336,12 @@ impl<C: Connections> Keeper<C> {
         let life = self.life(exit.into(), why);
         story::tell_end(&life);
         let hooks = self.hooks.clone();
-        let left = tokio::task::spawn_blocking(move || hooks.left(&life));
+        let (done, left) = tokio::sync::oneshot::channel();
+        self.calls.add(move || {
+            hooks.left(&life);
+            let _ = done.send(());
+        });
+        self.calls.work();
         if time::timeout(LEFT_LIMIT, left).await.is_err() {
             tracing::warn!("what was to be kept of this life takes too long to write, and may be lost");
         }

@@ -24,8 +24,8 @@ pub trait Connections: Send + Sync + 'static {
 
 /// What the program around the engine does at certain moments.
 ///
-/// Those that are given a [`Life`] may block, briefly: they run on the blocking pool, with the runtime's context, perhaps
-/// several at once. The later of two calls has the life with the longer [`Life::awake_for`].
+/// Those that are given a [`Life`] may block, briefly: they run on the blocking pool, with the runtime's context, in the
+/// order of their moments and one at a time.
 pub trait Hooks: Send + Sync + 'static {
     /// SIGHUP: read the configuration again, and swap it whole or keep the old one. On the serving thread.
     fn reload(&self) {}

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::ExitStatus;
 use std::time::{Duration, SystemTime};
 
@@ -24,14 +25,16 @@ pub fn print(line: &str) {
 }
 
 /// The first lines: where it is, and what to do.
-pub fn opening(address: &str) -> String {
+pub fn opening(address: &str, program: &str, runtime: &Path) -> String {
     let (what, how) = match address.strip_prefix("unix:") {
         Some(path) => (address.to_owned(), format!("curl --unix-socket {path} http://localhost/")),
         None => (format!("http://{address}/"), "open it".to_owned()),
     };
     format!(
         "Holding {what} - nothing is running.\n\
-         To wake dormouse, {how}; leave it alone and it falls asleep. Ctrl-C ends."
+         To wake dormouse, {how}; leave it alone and it falls asleep. Ctrl-C ends.\n\
+         To ask why it is awake: {program} why --runtime {}",
+        runtime.display()
     )
 }
 
@@ -153,8 +156,11 @@ mod tests {
     #[test]
     fn the_opening_says_how_to_wake_it() {
         assert!(
-            opening("127.0.0.1:8080").starts_with("Holding http://127.0.0.1:8080/ - nothing is running.")
+            opening("127.0.0.1:8080", "dormouse", Path::new("/tmp/r"))
+                .starts_with("Holding http://127.0.0.1:8080/ - nothing is running.")
         );
-        assert!(opening("unix:/tmp/s").contains("curl --unix-socket /tmp/s http://localhost/"));
+        let opening = opening("unix:/tmp/s", "target/dormouse", Path::new("/tmp/r"));
+        assert!(opening.contains("curl --unix-socket /tmp/s http://localhost/"), "{opening}");
+        assert!(opening.ends_with("target/dormouse why --runtime /tmp/r"), "{opening}");
     }
 }

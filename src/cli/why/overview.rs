@@ -72,3 +72,39 @@ fn held(look: &Value) -> String {
         None => "nothing now; never sleeps".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn each_is_one_line_that_says_why() {
+        let request = json!({ "what": "request", "holds": "yes" });
+        let stream = json!({ "what": "stream", "holds": "while-active" });
+        let held = json!({
+            "name": "blog", "state": "awake", "wakes": 3, "life": {}, "asleep_in": 1.5,
+            "held_by": [request, request, stream], "other_holds": 1,
+        });
+        let quiet = json!({ "name": "wiki", "state": "awake", "held_by": [stream], "asleep_in": 1.5 });
+        let asleep = json!({
+            "name": "dormouse", "state": "asleep", "wakes": 12,
+            "life": { "end": "asleep", "why": "quiet for 30.0 s" },
+        });
+        let never = json!({ "name": "x", "state": "never" });
+        let forbidden = json!({ "name": "y", "state": "forbidden" });
+        let killed = json!({ "name": "z", "state": "killed", "life": { "end": "lost", "why": "ended" } });
+        assert_eq!(
+            render(&[held, quiet, asleep, never, forbidden, killed]),
+            "INSTANCE  STATE      SINCE  WAKES  WHY\n\
+             blog      awake      -      3      2 requests, 1 other\n\
+             wiki      awake      -      -      nothing now; asleep in 1.5 s\n\
+             dormouse  asleep     -      12     asleep, quiet for 30.0 s\n\
+             x         not run    -      -      nothing has come since boot\n\
+             y         forbidden  -      -      not for this user: use sudo, or join the group dormouse\n\
+             z         killed     -      -      ended\n\
+             \nAll of one: dormouse why NAME\n"
+        );
+    }
+}

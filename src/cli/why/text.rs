@@ -97,36 +97,33 @@ fn table(holders: &[&Value]) -> String {
 /// When it falls asleep, and by which setting.
 fn sleeps(look: &Value, now: SystemTime) -> String {
     let sleep = &look["sleep"];
-    let (after, min_awake) = (lasted(&sleep["after"]), lasted(&sleep["min_awake"]).unwrap_or_default());
+    let setting = |name: &str| lasted(&sleep[name]).map(duration::text).unwrap_or_default();
+    let (after, min_awake) = (setting("after"), setting("min_awake"));
     if str_of(look, "phase") == "draining" {
-        let drain = lasted(&sleep["drain"]).map(duration::text).unwrap_or_default();
-        return format!("it leaves once all of it is answered, or cut after sleep.drain = \"{drain}\"");
+        return format!(
+            "it leaves once all of that is answered, or is cut when sleep.drain ({}) is over",
+            setting("drain")
+        );
     }
-    let Some(after) = after else {
+    let Some(quiet) = lasted(&sleep["after"]) else {
         return "never: sleep.after is \"never\", or no socket came from systemd, so that nobody would wake it"
             .to_owned();
     };
-    let setting = format!("(sleep.after = \"{}\")", duration::text(after));
     let is_held = look["other_holds"].as_u64().unwrap_or(0) + look["held_by_more"].as_u64().unwrap_or(0) > 0
         || look["held_by"].as_array().is_some_and(|all| all.iter().any(|one| str_of(one, "holds") == "yes"));
     if is_held {
-        return format!(
-            "not before all of it has ended; then {} after the last request {setting}",
-            span(after)
-        );
+        return format!("not before all of that has ended, then after {after} of quiet (sleep.after)");
     }
     let left = lasted(&look["asleep_in"]).unwrap_or_default();
     let at = format!("at {}, in {}", clock(now + left, now), span(left));
     match lasted(&look["last_counted"]) {
-        Some(counted) if left <= after.saturating_sub(counted) + Duration::from_millis(1) => {
-            let then = now.checked_sub(counted).unwrap_or(now);
-            format!("{at}: {} after the last request ended at {} {setting}", span(after), clock(then, now))
+        // Else it is too young still.
+        Some(counted) if left <= quiet.saturating_sub(counted) + Duration::from_millis(1) => {
+            let since = clock(now.checked_sub(counted).unwrap_or(now), now);
+            format!("{at}: no request since {since}, and sleep.after is {after}")
         }
-        _ => format!(
-            "{at}: {} after it woke, as nothing that counts came since (sleep.min_awake = \"{}\")",
-            span(min_awake),
-            duration::text(min_awake)
-        ),
+        Some(_) => format!("{at}: it stays at least sleep.min_awake, which is {min_awake}"),
+        None => format!("{at}: no request that counts has come, and sleep.min_awake is {min_awake}"),
     }
 }
 
@@ -164,7 +161,7 @@ fn config(look: &Value) -> String {
 }
 
 fn gone(look: &Value, now: SystemTime) -> String {
-    let (name, life) = (str_of(look, "name"), &look["life"]);
+    let (name, life) = (title(look), &look["life"]);
     let why = str_of(life, "why");
     let at = |time: Option<SystemTime>| time.map_or_else(|| "?".to_owned(), |time| clock_and_age(time, now));
     let (began, ended) = (at(began(life)), at(ended(life)));
@@ -172,7 +169,7 @@ fn gone(look: &Value, now: SystemTime) -> String {
         ("asleep", _) => format!("{name} is asleep since {ended}: it had been {why}\n"),
         ("killed", _) => format!("{name} does not run: it woke at {began} and {why}\n"),
         (_, "overdue") => {
-            format!("{name} was stopped by {why} at {ended}; at the end of sleep.drain the rest was cut\n")
+            format!("{name} was stopped by {why} at {ended}: at the end of sleep.drain the rest was cut\n")
         }
         (_, "cut") => format!("{name} was stopped by a second {why} at {ended}, which cut what still ran\n"),
         _ => format!("{name} was stopped by {why} at {ended}\n"),
@@ -207,7 +204,7 @@ fn waker(look: &Value) -> String {
 
 /// States without a story.
 fn nothing(look: &Value) -> String {
-    let (name, runtime, reason) = (str_of(look, "name"), str_of(look, "runtime"), str_of(look, "reason"));
+    let (name, runtime, reason) = (title(look), str_of(look, "runtime"), str_of(look, "reason"));
     match str_of(look, "state") {
         "never" => {
             format!("{name} has not run since boot: nothing is recorded in {runtime}\n{}", waker(look))
@@ -254,6 +251,14 @@ pub fn end(life: &Value) -> String {
         "overdue" => format!("stopped by {why}, drain overdue"),
         "cut" => format!("cut by a second {why}"),
         _ => why.to_owned(),
+    }
+}
+
+/// What it is called at the beginning of a sentence: as its unit, or by its folder.
+fn title(look: &Value) -> String {
+    match look["socket_unit"].as_str() {
+        Some(unit) => unit.trim_end_matches(".socket").to_owned(),
+        None => format!("dormouse in {}", str_of(look, "runtime")),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The daemon between the engine and the config: start, reload, a bad config and its mending.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -135,7 +135,7 @@ impl Desk for Daemon {
 }
 
 /// The runtime directory, for this process alone; why not goes to the log.
-fn take(directory: &PathBuf) -> Option<Folder> {
+fn take(directory: &Path) -> Option<Folder> {
     let path = directory.display();
     match Folder::take(directory) {
         Ok(Some(folder)) => return Some(folder),

@@ -19,7 +19,7 @@ mod file;
 mod folder;
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use self::document::Document;
@@ -31,12 +31,14 @@ use crate::lifecycle::Life;
 #[derive(Debug)]
 pub struct Carry {
     folder: Folder,
-    state: Mutex<State>,
+    /// Held only to look and to change, never while a file is written: the serving thread looks too.
+    document: Mutex<Document>,
+    writer: Mutex<Writer>,
 }
 
-#[derive(Debug)]
-struct State {
-    document: Document,
+/// Whoever has it writes.
+#[derive(Debug, Default)]
+struct Writer {
     /// How old this life was when it was last written.
     age: Option<Duration>,
     has_warned: bool,
@@ -58,47 +60,51 @@ impl Carry {
             }
         };
         document.begin();
-        Self { folder, state: Mutex::new(State { document, age: None, has_warned: false }) }
+        Self { folder, document: Mutex::new(document), writer: Mutex::default() }
     }
 
     /// Wakes since boot, this one included.
     pub fn wakes(&self) -> u64 {
-        self.lock().document.wakes
+        lock(&self.document).wakes
     }
 
     /// Notes how this life stands, unless a later word of it has been noted already, by whatever thread.
     pub fn note(&self, life: &Life) {
-        let mut state = self.lock();
-        if state.age.is_some_and(|age| age > life.awake_for) {
+        let mut writer = lock(&self.writer);
+        if writer.age.is_some_and(|age| age > life.awake_for) {
             return;
         }
-        let is_first = state.age.replace(life.awake_for).is_none();
-        state.document.note(life, is_first);
-        // Under the lock: what is written last is what is newest.
-        if let Err(error) = file::write(self.folder.path(), &state.document) {
+        let is_first = writer.age.replace(life.awake_for).is_none();
+        let document = {
+            let mut document = lock(&self.document);
+            document.note(life, is_first);
+            document.clone()
+        };
+        // One writer at a time: what is written last is what is newest.
+        if let Err(error) = file::write(self.folder.path(), &document)
+            && !std::mem::replace(&mut writer.has_warned, true)
+        {
             let file = self.folder.path().join(FILE);
-            if !std::mem::replace(&mut state.has_warned, true) {
-                tracing::warn!(
-                    file = %file.display(), %error,
-                    "cannot write {}: wakes and history will not go on after the next sleep", file.display()
-                );
-            }
+            tracing::warn!(
+                file = %file.display(), %error,
+                "cannot write {}: wakes and history will not go on after the next sleep", file.display()
+            );
         }
     }
 
     /// The lives it knows, oldest first, this one last.
     pub fn lives(&self) -> Vec<Life> {
-        self.lock().document.lives.iter().cloned().collect()
+        lock(&self.document).lives.iter().cloned().collect()
     }
 
     /// The folder it is in.
     pub fn directory(&self) -> &Path {
         self.folder.path()
     }
+}
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner) // a document is whole after any panic
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner) // both are whole after any panic
 }
 
 #[cfg(test)]

@@ -275,3 +275,6 @@ pub fn counted(count: u64, what: &str) -> String {
 pub fn str_of<'v>(value: &'v Value, member: &str) -> &'v str {
     value[member].as_str().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

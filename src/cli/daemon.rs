@@ -41,6 +41,11 @@ pub fn program(source: Source, outcome: Outcome, control: &Control) -> Program<L
         runtime_directory: places::runtime_directory(),
         carry: OnceLock::new(),
     }));
+    let weak = Arc::downgrade(&daemon.0); // the daemon has the control, and so this
+    control.wakes_are_counted_by(move || {
+        let daemon = weak.upgrade().map(Daemon);
+        daemon.and_then(|daemon| Some(daemon.carry()?.wakes())).unwrap_or(1)
+    });
     let (loaded, diagnostics) = outcome.into_parts();
     daemon.note(diagnostics.as_ref());
     control.set_settings(loaded.settings);
@@ -87,9 +92,8 @@ impl Daemon {
     /// The carry-over file; the first to ask opens it, and counts the wake.
     fn carry(&self) -> Option<&Carry> {
         let open = || {
-            let carry = Carry::open(take(self.0.runtime_directory.as_ref()?)?);
-            self.0.control.set_wakes(carry.wakes());
-            Some(carry)
+            let folder = take(self.0.runtime_directory.as_ref()?)?;
+            Some(Carry::open(folder))
         };
         self.0.carry.get_or_init(open).as_ref()
     }

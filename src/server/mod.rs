@@ -3,7 +3,7 @@
 //! - [`engine`]: the public entry; sockets and a service in, an exit out;
 //! - `connection`: the life of one connection; `http1` and `http2` in the middle, `linger` at its end;
 //! - `transport`, [`framing`]: the bytes, and where requests begin and end in them;
-//! - `record`, `link`, `shared`: what is known of one connection, and of all;
+//! - `record`, `link`, `shared`, `wakes`: what is known of one connection, and of all;
 //! - `service`, [`exchange`], `tower`: the way of a request into somebody's service and back.
 
 mod account;
@@ -22,6 +22,7 @@ mod service;
 mod shared;
 mod tower;
 mod transport;
+mod wakes;
 
 pub use crate::activation::Peer;
 pub use account::{Account, Holder, KeepsAwake, What};

@@ -10,6 +10,7 @@ use hyper::header::HeaderValue;
 use tokio::sync::Notify;
 
 use super::record::Roll;
+use super::wakes::Wakes;
 use crate::lifecycle::story::Tally;
 use crate::lifecycle::{Activity, Phase, Sleep, phase};
 
@@ -75,8 +76,8 @@ pub struct Shared {
     pub draining: Notify,
     /// When the process was ready.
     pub ready: Instant,
-    /// How many times the service was woken since boot, this one included; 1 when nobody counts.
-    pub wakes: AtomicU64,
+    /// How many times the service was woken since boot.
+    pub wakes: Wakes,
     stage: AtomicU8,
     /// When the stage began, in the activity's nanoseconds.
     stage_since: AtomicU64,
@@ -114,7 +115,7 @@ impl Shared {
             in_flight: AtomicUsize::new(0),
             draining: Notify::new(),
             ready: Instant::now(),
-            wakes: AtomicU64::new(1),
+            wakes: Wakes::default(),
             stage: AtomicU8::new(Stage::Open as u8),
             stage_since: AtomicU64::new(0),
             settings: ArcSwap::from_pointee(Dated::new(settings)),

@@ -118,3 +118,18 @@ fn two_in_one_directory_do_not_mix() {
     assert_eq!(site.json()["pid"], first.pid());
     assert_eq!(site.carry()["wakes"], 1);
 }
+
+#[test]
+fn the_first_answer_knows_the_wakes() {
+    let site = Site::new(FAST);
+    site.configure(&format!("{FAST}[[route]]\npath = \"/healthz\"\nshow = \"health\"\n"));
+    for wake in 1..=3 {
+        let mut client = connect(site.web);
+        client.send("GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n");
+        let daemon = site.wake();
+        let health: serde_json::Value = serde_json::from_str(client.answer().text()).expect("json");
+        assert_eq!(health["wakes"], wake);
+        drop(client);
+        daemon.asleep();
+    }
+}

@@ -41,7 +41,7 @@ fn awake(look: &Value, now: SystemTime) -> String {
     let mut facts = vec![fact("Sleeps", sleeps(look, now))];
     facts.extend(facts_of(look));
     if let Some(idle @ 1..) = look["idle_connections"].as_u64() {
-        facts.push(fact("Idle", format!("{}, which keep nothing awake", counted(idle, "open connection"))));
+        facts.push(fact("Idle", format!("{}: they keep nothing awake", counted(idle, "open connection"))));
     }
     facts.push(fact("Config", config(look)));
     text + &columns("", &facts)
@@ -224,7 +224,8 @@ fn history(look: &Value, now: SystemTime) -> String {
     if lives.is_empty() {
         return String::new();
     }
-    let heads = ["WOKE", "BY", "READY IN", "AWAKE", "SERVED", "NOT COUNTED", "END"].map(str::to_owned);
+    let heads =
+        ["WOKE", "WOKEN BY", "READY IN", "AWAKE FOR", "SERVED", "NOT COUNTED", "ENDED"].map(str::to_owned);
     let row = |life: &Value| {
         let is_lost = str_of(life, "end") == "lost";
         let unless_lost = |text: String| if is_lost { "?".to_owned() } else { text };

@@ -39,5 +39,10 @@ pub fn clock(at: SystemTime, now: SystemTime) -> String {
 /// `14:02:57 (5 min 3 s ago)`.
 pub fn clock_and_age(at: SystemTime, now: SystemTime) -> String {
     let age = now.duration_since(at).unwrap_or_default();
-    format!("{} ({} ago)", clock(at, now), span(age))
+    let age = match age.as_secs() {
+        0 => "just now".to_owned(),
+        secs @ 1..60 => format!("{secs} s ago"),
+        _ => format!("{} ago", span(age)),
+    };
+    format!("{} ({age})", clock(at, now))
 }

@@ -104,8 +104,9 @@ wakes
 Since boot, this one included.
 .TP
 held_by
-What its connections are doing: what, method, route, peer, socket, age, doing, and holds (yes, while\-active or no: whether
-it is waited for). held_by_more is how many were left out.
+What its connections are doing: what (new connection, incomplete request, request, stream, upgraded connection, closing
+connection), method, route, peer, socket, age, doing, and holds (yes, while\-active or no: whether it is waited for).
+held_by_more is how many were left out.
 .TP
 other_holds
 What else must end first: background work, a reload.

@@ -45,7 +45,8 @@
 //! # Modules
 //!
 //! Arrows point one way: `cli -> config -> site -> (route, guard, handler, log) -> server -> lifecycle -> activation`;
-//! `schema` (what a table of the config may say, as data) lies below all that declare keys.
+//! `schema` (what a table of the config may say, as data) lies below all that declare keys. Beside the site, and also
+//! between `cli` and `server`, are `carry` (what goes on across sleeps) and `control` (the socket that `why` asks).
 
 pub mod activation;
 pub mod lifecycle;
@@ -56,9 +57,13 @@ pub use lifecycle::{Exit, Sleep};
 pub use server::{Engine, Exchange, KeepsAwake, Serve, Settings};
 
 #[cfg(feature = "daemon")]
+pub mod carry;
+#[cfg(feature = "daemon")]
 pub mod cli;
 #[cfg(feature = "daemon")]
 pub mod config;
+#[cfg(feature = "daemon")]
+pub mod control;
 #[cfg(feature = "daemon")]
 pub mod guard;
 #[cfg(feature = "daemon")]

@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => cli::serve::run(&arguments, started),
         Command::Try(arguments) => cli::try_::run(&arguments),
         Command::Check(arguments) => cli::check::run(&arguments),
+        Command::Why(arguments) => cli::why::run(&arguments),
         Command::ActivateExec(arguments) => cli::activate_exec::run(&arguments),
     })
 }

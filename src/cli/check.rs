@@ -3,8 +3,9 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use super::{Check, code};
-use crate::config::{Colour, DEFAULT_FILE, Loaded, Source};
+use super::plain::{self, columns};
+use super::{Check, code, places};
+use crate::config::{Colour, Loaded, Source};
 use crate::route::{HostPattern, Spec};
 use crate::site::{Route, Site};
 
@@ -30,8 +31,7 @@ pub fn run(arguments: &Check) -> u8 {
 
 /// The file that was asked for: `blog` is /etc/dormouse/blog.toml.
 fn named(arguments: &Check) -> Option<PathBuf> {
-    let instance = |name: &String| Path::new(DEFAULT_FILE).with_file_name(format!("{name}.toml"));
-    arguments.config.clone().or_else(|| arguments.name.as_ref().map(instance))
+    arguments.config.clone().or_else(|| arguments.name.as_deref().map(places::config_of))
 }
 
 fn report(file: &Path, is_there: bool, loaded: &Loaded) -> String {
@@ -57,13 +57,7 @@ fn table(site: &Site) -> String {
     }
     let rows = site.router.specs().iter().zip(&site.routes).map(|(spec, route)| row(spec, route));
     let rows: Vec<_> = std::iter::once(HEADS.map(str::to_owned)).chain(rows).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths: [usize; HEADS.len()] = std::array::from_fn(width);
-    let line = |row: &[String; HEADS.len()]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
-    };
-    rows.iter().map(line).collect()
+    columns("", &rows)
 }
 
 fn row(spec: &Spec, route: &Route) -> [String; HEADS.len()] {
@@ -82,11 +76,7 @@ fn row(spec: &Spec, route: &Route) -> [String; HEADS.len()] {
 /// The operand in one short line.
 fn shortened(operand: &str) -> String {
     const MOST: usize = 48;
-    let line = operand.escape_debug().to_string();
-    if line.chars().count() <= MOST {
-        return line;
-    }
-    line.chars().take(MOST - 3).collect::<String>() + "..."
+    plain::shortened(&operand.escape_debug().to_string(), MOST)
 }
 
 #[cfg(test)]

@@ -1,11 +1,14 @@
 //! The daemon between the engine and the config: start, reload, a bad config and its mending.
 
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use super::places;
+use crate::carry::{Carry, Folder};
 use crate::config::{Diagnostics, Loaded, Outcome, Source};
-use crate::lifecycle::Hooks;
+use crate::control::{self, Desk};
+use crate::lifecycle::{Hold, Hooks, Life};
 use crate::log;
 use crate::server::Control;
 use crate::server::engine::Program;
@@ -23,11 +26,26 @@ struct Inner {
     control: Control,
     /// What is wrong with the config, in one line.
     problem: Mutex<Option<String>>,
+    /// Where systemd, or XDG, wants what goes on across sleeps.
+    runtime_directory: Option<PathBuf>,
+    /// What goes on across sleeps, once the process is ready; `None` within when there is no place for it.
+    carry: OnceLock<Option<Carry>>,
 }
 
 /// Makes the program the engine runs: the site of `outcome`, under `source` for whatever comes later.
 pub fn program(source: Source, outcome: Outcome, control: &Control) -> Program<Live> {
-    let daemon = Daemon(Arc::new(Inner { source, control: control.clone(), problem: Mutex::new(None) }));
+    let daemon = Daemon(Arc::new(Inner {
+        source,
+        control: control.clone(),
+        problem: Mutex::new(None),
+        runtime_directory: places::runtime_directory(),
+        carry: OnceLock::new(),
+    }));
+    let weak = Arc::downgrade(&daemon.0); // the daemon has the control, and so this
+    control.wakes_are_counted_by(move || {
+        let daemon = weak.upgrade().map(Daemon);
+        daemon.and_then(|daemon| Some(daemon.carry()?.wakes())).unwrap_or(1)
+    });
     let (loaded, diagnostics) = outcome.into_parts();
     daemon.note(diagnostics.as_ref());
     control.set_settings(loaded.settings);
@@ -58,6 +76,86 @@ impl Daemon {
     }
 }
 
+/// What goes on across sleeps, and who asks about it. On the blocking pool.
+impl Daemon {
+    fn problem(&self) -> Option<String> {
+        self.0.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Writes down how this life stands.
+    fn keep(&self, life: &Life) {
+        if let Some(carry) = self.carry() {
+            carry.note(life);
+        }
+    }
+
+    /// The carry-over file; the first to ask opens it, and counts the wake.
+    fn carry(&self) -> Option<&Carry> {
+        let open = || {
+            let folder = take(self.0.runtime_directory.as_ref()?)?;
+            Some(Carry::open(folder))
+        };
+        self.0.carry.get_or_init(open).as_ref()
+    }
+
+    /// Answers `dormouse why` from now on. Without a control socket it serves all the same.
+    fn open_control_socket(&self) {
+        let Some(carry) = self.carry() else { return };
+        let path = carry.directory().join(control::SOCKET);
+        match control::bind(&path) {
+            Ok(listener) => {
+                tokio::spawn(control::serve(listener, Arc::new(self.clone())));
+            }
+            Err(error) => tracing::warn!(
+                path = %path.display(), %error,
+                "no control socket at {}: `dormouse why` cannot ask this dormouse", path.display()
+            ),
+        }
+    }
+
+    fn close_control_socket(&self) {
+        // Without a folder of our own there is none of ours.
+        if let Some(Some(carry)) = self.0.carry.get() {
+            let _ = std::fs::remove_file(carry.directory().join(control::SOCKET));
+        }
+    }
+}
+
+impl Desk for Daemon {
+    fn hold(&self) -> Option<Hold> {
+        self.0.control.hold()
+    }
+
+    fn why(&self) -> String {
+        let lives = self.0.carry.get().and_then(Option::as_ref).map(Carry::lives).unwrap_or_default();
+        let parts = control::document::Parts {
+            account: &self.0.control.account(),
+            lives: &lives,
+            config: self.0.source.file().display().to_string(),
+            problem: self.problem(),
+        };
+        control::document::document(&parts).to_string()
+    }
+}
+
+/// The runtime directory, for this process alone; why not goes to the log.
+fn take(directory: &Path) -> Option<Folder> {
+    let path = directory.display();
+    match Folder::take(directory) {
+        Ok(Some(folder)) => return Some(folder),
+        Ok(None) => tracing::warn!(
+            directory = %path,
+            "another dormouse uses {path}: this one keeps no history and `dormouse why` asks the other; \
+             RUNTIME_DIRECTORY= names a directory of its own"
+        ),
+        Err(error) => tracing::warn!(
+            directory = %path, %error,
+            "cannot use {path}: wakes are not counted, and `dormouse why` cannot ask this dormouse"
+        ),
+    }
+    None
+}
+
 fn tell(diagnostics: &Diagnostics) {
     for line in diagnostics.lines() {
         tracing::error!("{line}");
@@ -86,24 +184,26 @@ impl Hooks for Reloading {
         }
     }
 
-    fn before_sleep(&self) {
+    fn ready(&self, life: &Life) {
+        self.daemon.keep(life);
+        self.daemon.open_control_socket();
+    }
+
+    fn before_sleep(&self, life: &Life) {
+        self.daemon.keep(life);
         log::flush(FLUSH_BEFORE_SLEEP);
     }
 
-    fn problem(&self) -> Option<String> {
-        self.daemon.0.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn called_back(&self, life: &Life) {
+        self.daemon.keep(life);
     }
-}
 
-/// Counts the wakes since boot in a file of the runtime directory, which systemd keeps over stops and clears at boot;
-/// how many there are with this one. A file that cannot be read or written counts from 1: nothing depends on it.
-pub fn count_wake(runtime_directory: &Path) -> u64 {
-    let file = runtime_directory.join("wakes");
-    let before: u64 =
-        std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-    let wakes = before.saturating_add(1);
-    if let Err(error) = std::fs::write(&file, format!("{wakes}\n")) {
-        tracing::debug!(file = %file.display(), %error, "cannot count the wake");
+    fn left(&self, life: &Life) {
+        self.daemon.close_control_socket();
+        self.daemon.keep(life);
     }
-    wakes
+
+    fn problem(&self) -> Option<String> {
+        self.daemon.problem()
+    }
 }

@@ -5,8 +5,10 @@ pub mod check;
 pub mod code;
 pub mod daemon;
 pub mod places;
+mod plain;
 pub mod serve;
 pub mod try_;
+pub mod why;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -31,6 +33,8 @@ pub enum Command {
     Try(Try),
     /// Check a config file: every error at once, then the table of routes
     Check(Check),
+    /// What keeps it awake, what woke it, why it sleeps; asks running ones, wakes none
+    Why(Why),
     /// Set LISTEN_PID to this very process and become the program
     #[command(name = "activate-exec", hide = true)]
     ActivateExec(ActivateExec),
@@ -70,6 +74,20 @@ pub struct Check {
     /// Config file [default: /etc/dormouse/dormouse.toml]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// Arguments of `dormouse why`.
+#[derive(Debug, Args)]
+pub struct Why {
+    /// The instance: `dormouse`, or NAME of dormouse@NAME.service [default: all there are]
+    #[arg(value_name = "NAME", conflicts_with = "runtime")]
+    pub name: Option<String>,
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Ask the dormouse whose RUNTIME_DIRECTORY is DIR, such as one started by hand or by `dormouse try`
+    #[arg(long, value_name = "DIR")]
+    pub runtime: Option<PathBuf>,
 }
 
 /// Arguments of the hidden `dormouse activate-exec`.

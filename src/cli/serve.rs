@@ -60,9 +60,6 @@ fn serve(arguments: &Serve, sockets: Sockets, started: Instant) -> Result<Exit, 
             // Somebody sits there and can mend it; nobody's port depends on it.
             return Err(Failure(code::CONFIG, diagnostics.render(Colour::No)));
         }
-        if let Some(directory) = places::runtime_directory() {
-            control.set_wakes(daemon::count_wake(&directory));
-        }
         Ok(daemon::program(source, outcome, control))
     })
 }

@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 use tokio::time::{self, MissedTickBehavior};
 
 use super::activity::Activity;
+use super::calls::Calls;
 use super::doors::{Arrival, Doors};
+use super::life::{End, Life};
 use super::phase::{Accepting, Event, Exit, Facts, Machine, Phase, Step};
 use super::signals::{Request, Signals};
 use super::status::{self, Status};
-use super::story::{Story, Tally, count};
+use super::story::{self, Story, Tally, count};
 use super::word::Listen;
 use super::{Connections, Hooks, footprint, notify};
 use crate::activation::Sockets;
@@ -30,6 +32,9 @@ const STOP_MARGIN: Duration = Duration::from_secs(7);
 /// How long falling asleep waits for a flush that hangs.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
+/// How long leaving waits for a last hook that hangs.
+const LEFT_LIMIT: Duration = Duration::from_millis(200);
+
 /// How long to wait for systemd to have read the last messages.
 const BARRIER_LIMIT: Duration = Duration::from_millis(300);
 
@@ -40,6 +45,8 @@ pub struct Keeper<C> {
     activity: Arc<Activity>,
     tally: Arc<Tally>,
     hooks: Arc<dyn Hooks>,
+    /// Those of the hooks that may block.
+    calls: Calls,
     machine: Machine,
     signals: Signals,
     status: Status,
@@ -97,10 +104,11 @@ impl<C: Connections> Keeper<C> {
             activity: parts.activity,
             tally: parts.tally,
             hooks: parts.hooks,
+            calls: Calls::default(),
             machine: Machine::new(sleep),
             signals: parts.signals,
             status: Status::default(),
-            story: Story { started: parts.started, ready: Instant::now() },
+            story: Story::new(parts.started),
             listening: Listen::ToNothing,
             flush: None,
             stopped_by: None,
@@ -118,7 +126,7 @@ impl<C: Connections> Keeper<C> {
         let mut watchdog = notify::watchdog_period().map(time::interval);
         loop {
             if let Some(exit) = self.turn() {
-                return self.leave(exit);
+                return self.leave(exit).await;
             }
             let facts = self.facts();
             let (listen, deadline) = self.machine.watch(&facts);
@@ -145,7 +153,7 @@ impl<C: Connections> Keeper<C> {
 
     /// Ready is said once the listeners are polled and what waited is admitted, so that the story knows its cause.
     fn start(&mut self) {
-        let woken_by = match self.doors.sweep() {
+        self.story.woken_by = match self.doors.sweep() {
             Ok(Some(arrival)) => {
                 let by = describe(&arrival);
                 self.admit(arrival);
@@ -157,7 +165,18 @@ impl<C: Connections> Keeper<C> {
         self.machine.step(Event::Ready, &facts);
         self.connections.phase_changed(self.machine.phase());
         self.notify_with_status(notify::ready);
-        self.story.tell_wake(woken_by.as_deref());
+        let life = self.life(End::Running, String::new());
+        story::tell_wake(&life);
+        let (hooks, calls) = (self.hooks.clone(), self.calls.clone());
+        self.calls.add(move || hooks.ready(&life));
+        // From a task of its own: whoever woke us is served first.
+        tokio::spawn(async move { calls.work() });
+    }
+
+    /// This life, as it is now or ends now.
+    fn life(&self, end: End, why: String) -> Life {
+        let facts = self.facts();
+        self.story.life(facts.now, quiet_for(&facts), self.tally.figures(), end, why)
     }
 
     /// Steps until there is nothing more to do at once; how it ended, if it did.
@@ -167,7 +186,7 @@ impl<C: Connections> Keeper<C> {
             let facts = self.facts();
             match self.machine.step(Event::Look, &facts) {
                 Step::CloseIdle | Step::Reopen => {
-                    self.flush = None;
+                    self.forget_flush();
                     self.connections.phase_changed(self.machine.phase());
                 }
                 Step::Sweep if self.is_flushed() => self.sweep(),
@@ -191,12 +210,23 @@ impl<C: Connections> Keeper<C> {
         let is_over = Arc::new(AtomicBool::new(false));
         self.flush = Some(Flush { is_over: is_over.clone(), until: Instant::now() + FLUSH_LIMIT });
         let (hooks, activity) = (self.hooks.clone(), self.activity.clone());
-        tokio::task::spawn_blocking(move || {
-            hooks.before_sleep();
+        let life = self.life(End::Asleep, quiet_text(&self.facts()));
+        self.calls.add(move || {
+            hooks.before_sleep(&life);
             is_over.store(true, Ordering::Release);
             activity.nudge();
         });
+        self.calls.work();
         false
+    }
+
+    /// What was flushed said that it sleeps; it does not after all.
+    fn forget_flush(&mut self) {
+        if self.flush.take().is_some() {
+            let (hooks, life) = (self.hooks.clone(), self.life(End::Running, String::new()));
+            self.calls.add(move || hooks.called_back(&life));
+            self.calls.work();
+        }
     }
 
     /// While a flush runs its end is told; the moment it is waited for has passed already.
@@ -216,6 +246,9 @@ impl<C: Connections> Keeper<C> {
             Ok(None) | Err(_) if self.activity.try_commit() => Event::Committed,
             Ok(None) | Err(_) => Event::Found,
         };
+        if event == Event::Found {
+            self.forget_flush();
+        }
         let facts = self.facts();
         self.machine.step(event, &facts);
         self.connections.phase_changed(self.machine.phase());
@@ -268,6 +301,7 @@ impl<C: Connections> Keeper<C> {
     }
 
     fn begin_drain(&mut self) {
+        self.forget_flush();
         self.activity.begin_drain();
         self.notify_with_status(notify::stopping);
         notify::extend_timeout(self.machine.sleep().drain.saturating_add(STOP_MARGIN));
@@ -292,18 +326,27 @@ impl<C: Connections> Keeper<C> {
         }
     }
 
-    /// Says goodbye: to systemd, and to the journal.
-    fn leave(&mut self, exit: Exit) -> Exit {
-        let facts = self.facts();
-        let quiet = facts.now - facts.extended.unwrap_or(facts.ready);
+    /// Says goodbye: to systemd, to the program around it, and to the journal.
+    async fn leave(&mut self, exit: Exit) -> Exit {
         let why = match (exit, self.stopped_by) {
-            (Exit::Asleep, _) => format!("quiet for {:.1} s", quiet.as_secs_f64()),
+            (Exit::Asleep, _) => quiet_text(&self.facts()),
             (_, signal) => signal.unwrap_or("signal").to_owned(),
         };
         if exit == Exit::Asleep {
             notify::stopping("asleep");
         }
-        self.story.tell_end(exit, quiet, &self.tally, &why);
+        let life = self.life(exit.into(), why);
+        story::tell_end(&life);
+        let hooks = self.hooks.clone();
+        let (done, left) = tokio::sync::oneshot::channel();
+        self.calls.add(move || {
+            hooks.left(&life);
+            let _ = done.send(());
+        });
+        self.calls.work();
+        if time::timeout(LEFT_LIMIT, left).await.is_err() {
+            tracing::warn!("what was to be kept of this life takes too long to write, and may be lost");
+        }
         notify::barrier(BARRIER_LIMIT);
         exit
     }
@@ -349,6 +392,14 @@ impl<C: Connections> Keeper<C> {
             extended: self.activity.extended(),
         }
     }
+}
+
+fn quiet_for(facts: &Facts) -> Duration {
+    facts.now.saturating_duration_since(facts.extended.unwrap_or(facts.ready))
+}
+
+fn quiet_text(facts: &Facts) -> String {
+    format!("quiet for {:.1} s", quiet_for(facts).as_secs_f64())
 }
 
 fn describe(arrival: &Arrival) -> String {

@@ -8,14 +8,18 @@
 //! - [`phase`]: the machine above, pure: facts and `now` in, one step out;
 //! - [`activity`]: what must not be left (holds) and what restarts the clock (extends), counted on edges;
 //! - [`keeper`]: the one task that owns the listeners, accepts, and alone decides to leave;
-//! - [`doors`], [`shortage`], [`partners`]: what it listens on, what is said when nothing more fits, whom it works with;
+//! - [`doors`], [`shortage`], [`partners`], `calls`: what it listens on, what is said when nothing more fits, whom it
+//!   works with, and calls them when they may block;
 //! - [`signals`], [`notify`], [`status`], [`story`], [`time_of_day`]: what it hears, and what it tells systemd and people;
+//! - [`life`]: one life of the process as a value, for the story and for whoever keeps it;
 //! - [`footprint`]: what it keeps of the machine's memory.
 
 pub mod activity;
+mod calls;
 pub mod doors;
 pub mod footprint;
 pub mod keeper;
+pub mod life;
 pub mod notify;
 pub mod partners;
 pub mod phase;
@@ -30,6 +34,7 @@ use std::time::Duration;
 
 pub use activity::{Activity, Hold};
 pub use keeper::Keeper;
+pub use life::{End, Figures, Life};
 pub use partners::{Connections, Hooks};
 pub use phase::{Exit, Phase};
 

@@ -2,6 +2,7 @@
 
 use super::Sleep;
 use super::activity::Hold;
+use super::life::Life;
 use super::phase::Phase;
 use crate::activation::Accepted;
 
@@ -28,14 +29,23 @@ pub trait Connections: Send + Sync + 'static {
     fn describe(&self) -> String;
 }
 
-/// What the program around the engine does at certain moments, on the serving thread unless said otherwise.
+/// What the program around the engine does at certain moments.
+///
+/// Those that are given a [`Life`] may block, briefly: they run on the blocking pool, with the runtime's context, in the
+/// order of their moments and one at a time.
 pub trait Hooks: Send + Sync + 'static {
-    /// SIGHUP: read the configuration again, and swap it whole or keep the old one.
+    /// SIGHUP: read the configuration again, and swap it whole or keep the old one. On the serving thread.
     fn reload(&self) {}
-    /// Before every attempt to fall asleep: flush what may be lost. It may block, briefly: it runs on the blocking pool,
-    /// and a request can still call the process back.
-    fn before_sleep(&self) {}
-    /// Something people should see in front of the status, such as a bad configuration.
+    /// Just after `READY=1`: what need not be there for the first answer.
+    fn ready(&self, _life: &Life) {}
+    /// Before every attempt to fall asleep: flush what may be lost. A request can still call the process back. `life` is
+    /// what it will have been if none does.
+    fn before_sleep(&self, _life: &Life) {}
+    /// After [`Hooks::before_sleep`], when something came after all: `life` goes on.
+    fn called_back(&self, _life: &Life) {}
+    /// All is over, in whatever way `life` says, and systemd knows. It is waited for, but not for long.
+    fn left(&self, _life: &Life) {}
+    /// Something people should see in front of the status, such as a bad configuration. On the serving thread.
     fn problem(&self) -> Option<String> {
         None
     }

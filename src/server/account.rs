@@ -117,7 +117,7 @@ impl Shared {
             asleep_in: self.asleep_in(&self.settings().sleep),
             served: self.tally.served.load(Relaxed),
             noise: self.tally.noise.load(Relaxed),
-            wakes: self.wakes.load(Relaxed),
+            wakes: self.wakes.count(),
         }
     }
 

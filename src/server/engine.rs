@@ -178,9 +178,10 @@ impl Control {
         self.shared.set_settings(settings);
     }
 
-    /// Notes how many times the service was woken since boot, this one included.
-    pub fn set_wakes(&self, wakes: u64) {
-        self.shared.wakes.store(wakes, Relaxed);
+    /// Who counts how many times the service was woken since boot, this one included. It is asked on the serving thread,
+    /// each time somebody wants to know; only the first call matters.
+    pub fn wakes_are_counted_by(&self, count: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.shared.wakes.counted_by(count);
     }
 
     /// The state of the engine now.

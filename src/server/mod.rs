@@ -4,7 +4,7 @@
 //! - `connection`: the life of one connection; `http1` and `http2` in the middle, `rest` between
 //!   requests, `linger` at its end;
 //! - `transport`, [`framing`]: the bytes, and where requests begin and end in them;
-//! - `record`, `link`, `shared`: what is known of one connection, and of all; `room`: how many there may be;
+//! - `record`, `link`, `shared`, `wakes`: what is known of one connection, and of all; `room`: how many there may be;
 //! - `service`, [`exchange`], `in_flight`, `tower`: the way of a request into somebody's service and back;
 //! - `account`: all of it, for whoever asks.
 
@@ -27,6 +27,7 @@ mod service;
 mod shared;
 mod tower;
 mod transport;
+mod wakes;
 
 pub use crate::activation::Peer;
 pub use account::{Account, Holder, Snapshot, What};

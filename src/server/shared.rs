@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use super::exchange::Exchange;
 use super::record::Roll;
 use super::room;
+use super::wakes::Wakes;
 use crate::lifecycle::story::Tally;
 use crate::lifecycle::{Activity, Phase, Sleep, phase};
 
@@ -80,8 +81,8 @@ pub struct Shared {
     pub draining: Notify,
     /// When the process was ready.
     pub ready: Instant,
-    /// How many times the service was woken since boot, this one included; 1 when nobody counts.
-    pub wakes: AtomicU64,
+    /// How many times the service was woken since boot.
+    pub wakes: Wakes,
     stage: AtomicU8,
     /// When the stage began, in the activity's nanoseconds.
     stage_since: AtomicU64,
@@ -122,7 +123,7 @@ impl Shared {
             in_flight: AtomicUsize::new(0),
             draining: Notify::new(),
             ready: Instant::now(),
-            wakes: AtomicU64::new(1),
+            wakes: Wakes::default(),
             stage: AtomicU8::new(Stage::Open as u8),
             stage_since: AtomicU64::new(0),
             places: AtomicUsize::new(places(&settings)),

@@ -14,7 +14,7 @@ use axum::extract::{Path, Query, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
-use dormouse::lifecycle::Hooks;
+use dormouse::lifecycle::{Hooks, Life};
 use dormouse::server::Tower;
 use dormouse::server::engine::{Control, Program};
 use dormouse::{Engine, Exchange, Exit, KeepsAwake, Settings, Sockets};
@@ -318,7 +318,7 @@ impl Hooks for Moments {
     }
 
     /// Waits at `FIXTURE_FLUSH_GATE`, then as long as `FIXTURE_FLUSH` says.
-    fn before_sleep(&self) {
+    fn before_sleep(&self, _: &Life) {
         Self::pass("FLUSH_GATE");
         std::thread::sleep(self.flush);
     }

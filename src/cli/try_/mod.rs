@@ -86,7 +86,8 @@ impl<'r> Stage<'r> {
     }
 
     fn play(&self) -> io::Result<()> {
-        report::print(&report::opening(&self.listener.address()));
+        let program = std::env::args().next().unwrap_or_else(|| "dormouse".to_owned());
+        report::print(&report::opening(&self.listener.address(), &program, &self.folder.runtime()));
         let mut pause = SHORTEST_PAUSE;
         for number in 1.. {
             if self.wait_for_knock()? == Waited::Interrupted {

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::ExitStatus;
 use std::time::{Duration, SystemTime};
 
@@ -10,6 +11,7 @@ use signal_hook::low_level::signal_name;
 use super::Outcome;
 use crate::activation::SocketError;
 use crate::cli::code;
+use crate::cli::plain::span;
 use crate::lifecycle::time_of_day::time_of_day;
 
 /// Prints a line with the time of day.
@@ -23,14 +25,16 @@ pub fn print(line: &str) {
 }
 
 /// The first lines: where it is, and what to do.
-pub fn opening(address: &str) -> String {
+pub fn opening(address: &str, program: &str, runtime: &Path) -> String {
     let (what, how) = match address.strip_prefix("unix:") {
         Some(path) => (address.to_owned(), format!("curl --unix-socket {path} http://localhost/")),
         None => (format!("http://{address}/"), "open it".to_owned()),
     };
     format!(
         "Holding {what} - nothing is running.\n\
-         To wake dormouse, {how}; leave it alone and it falls asleep. Ctrl-C ends."
+         To wake dormouse, {how}; leave it alone and it falls asleep. Ctrl-C ends.\n\
+         To ask why it is awake: {program} why --runtime {}",
+        runtime.display()
     )
 }
 
@@ -111,18 +115,6 @@ fn meaning(exit: i32) -> Option<&'static str> {
     }
 }
 
-/// `3.1 ms`, `640 ms`, `32.0 s`, `12 min 3 s`, `2 h 5 min`.
-fn span(duration: Duration) -> String {
-    let secs = duration.as_secs();
-    match secs {
-        0 if duration.as_millis() < 100 => format!("{:.1} ms", duration.as_secs_f64() * 1e3),
-        0 => format!("{} ms", duration.as_millis()),
-        1..60 => format!("{:.1} s", duration.as_secs_f64()),
-        60..3600 => format!("{} min {} s", secs / 60, secs % 60),
-        _ => format!("{} h {} min", secs / 3600, secs / 60 % 60),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,13 +145,6 @@ mod tests {
     }
 
     #[test]
-    fn spans_are_short_whatever_their_length() {
-        let spans =
-            [3, 640, 1_000, 59_000, 60_000, 3_599_000, 7_500_000].map(|ms| span(Duration::from_millis(ms)));
-        assert_eq!(spans, ["3.0 ms", "640 ms", "1.0 s", "59.0 s", "1 min 0 s", "59 min 59 s", "2 h 5 min"]);
-    }
-
-    #[test]
     fn a_taken_port_comes_with_the_way_out() {
         let source = io::Error::from(io::ErrorKind::AddrInUse);
         let error = SocketError::Bind { address: "127.0.0.1:80".into(), source };
@@ -171,8 +156,11 @@ mod tests {
     #[test]
     fn the_opening_says_how_to_wake_it() {
         assert!(
-            opening("127.0.0.1:8080").starts_with("Holding http://127.0.0.1:8080/ - nothing is running.")
+            opening("127.0.0.1:8080", "dormouse", Path::new("/tmp/r"))
+                .starts_with("Holding http://127.0.0.1:8080/ - nothing is running.")
         );
-        assert!(opening("unix:/tmp/s").contains("curl --unix-socket /tmp/s http://localhost/"));
+        let opening = opening("unix:/tmp/s", "target/dormouse", Path::new("/tmp/r"));
+        assert!(opening.contains("curl --unix-socket /tmp/s http://localhost/"), "{opening}");
+        assert!(opening.ends_with("target/dormouse why --runtime /tmp/r"), "{opening}");
     }
 }

@@ -1,4 +1,4 @@
-//! A service for the engine's tests: an ordinary axum app whose handlers wait, fail, stream and upgrade on request.
+//! A service for the engine's tests: an ordinary axum app whose handlers wait, fail, block, stream and upgrade on request.
 //!
 //! A *gate* is a Unix socket of the test: the handler connects, says `started`, and goes on when it reads a line. When
 //! the handler is dropped the test sees the gate's end.
@@ -53,6 +53,8 @@ fn app() -> Router {
         .route("/ignore", post(|| async { (StatusCode::PAYLOAD_TOO_LARGE, "too large") }))
         .route("/panic", get(|| async { panic!("as asked") as &'static str }))
         .route("/upgrade", get(upgrade))
+        .route("/block", get(block))
+        .route("/child", get(child))
 }
 
 fn exchange(request: &Request) -> &Exchange {
@@ -158,6 +160,19 @@ async fn upgrade(headers: HeaderMap, mut request: Request) -> Response {
     (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
 }
 
+/// Blocks the thread that serves, for ever: what a deadlock in a handler does.
+async fn block() -> &'static str {
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Leaves a child behind, and tells its process id.
+async fn child() -> String {
+    let child = std::process::Command::new("sleep").arg("1000").spawn().expect("there is a sleep");
+    child.id().to_string()
+}
+
 /// `FIXTURE_*`, in milliseconds.
 fn millis(name: &str) -> Option<Duration> {
     let value = std::env::var(format!("FIXTURE_{name}")).ok()?;
@@ -196,9 +211,17 @@ fn run() -> Result<Exit, Box<dyn Error>> {
     Ok(Engine::new(sockets).settings(settings()).run(async |_| Ok::<_, std::io::Error>(program))?)
 }
 
+/// With a FIFO at `FIXTURE_EXIT_GATE` the process, which has said goodbye, is not gone until somebody has written to it.
+fn wait_at_the_exit() {
+    if let Some(gate) = std::env::var_os("FIXTURE_EXIT_GATE") {
+        let _ = std::fs::read(gate); // it need not be there
+    }
+}
+
 fn main() {
     dormouse::log::start("fixture");
     let exit = run();
+    wait_at_the_exit();
     dormouse::log::flush(dormouse::log::FLUSH_DEADLINE);
     std::process::exit(match exit {
         Ok(Exit::Cut) => 75,

@@ -98,13 +98,13 @@ def pause_at_the_edge(options, edge):
 def http1_loop(kind, options, tally, stop, edge):
     connection, generations = None, Generations(options.generations)
     while not stop.is_set():
+        begun = time.monotonic()  # before the look: what ends between it and the request was under way
         reused = connection is not None and connection.sock is not None
         if reused and closed_by_peer(connection):
             connection.close()
             reused = False
         if not reused:
             connection = http.client.HTTPConnection("127.0.0.1", options.port, timeout=TIMEOUT)
-        begun = time.monotonic()
         try:
             exchange(connection, options.path, generations)
             tally.success(begun)

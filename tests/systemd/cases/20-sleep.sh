@@ -14,9 +14,12 @@ sleeps_and_wakes_again() {
 }
 
 sleeps_when_started_by_hand() {
+    local mark
+    mark=$(journal_mark)
     inside systemctl start dormouse.service
-    is_awake
+    wait_until 10 has_slept_since "$mark"
     falls_asleep
+    equal 'its result' success "$(property dormouse.service Result)"
 }
 
 health_is_json() {

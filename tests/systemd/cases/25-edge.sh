@@ -124,3 +124,4 @@ check 'a flood of connections at the edge of sleep fails no unit' \
     bursts_are_answered --asking 5 --mute 60 --quitting 60
 check 'it sleeps again after a client that gave up while it started' gives_up_while_it_starts
 check 'a stop at the edge of sleep is one end, and never a failure' stopped_at_the_edge
+inside rm -f "$EDGE_PATH"

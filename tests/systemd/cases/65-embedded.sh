@@ -58,7 +58,7 @@ stopped_socket_cuts_off_its_queue() {
 is_stopped() { [[ $(state_of "$1.socket") == inactive && $(state_of "$1.service") == inactive ]]; }
 
 ends_with_its_children() {
-    fixture_unit
+    fixture_unit Environment=FIXTURE_AFTER=2000 # time to look at the child
     local child first
     child=$(ask_fixture /child)
     first=$(property fixture.service InvocationID)

@@ -14,7 +14,7 @@ is_not_started_while_the_machine_shuts_down() {
     inside systemctl poweroff
     wait_until 30 gone "$NSPAWN"
     kill "$clients" 2>/dev/null || true
-    chroot "$MACHINE_ROOT" journalctl --directory=/var/log/journal --output=json >"$MACHINE_DIR/journal"
+    journalctl --directory="$MACHINE_ROOT/var/log/journal" --output=json >"$MACHINE_DIR/journal"
     python3 "$HERE/shutdown.py" <"$MACHINE_DIR/journal"
 }
 

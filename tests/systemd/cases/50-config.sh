@@ -120,6 +120,23 @@ refuses_a_bad_sighup() {
 journal_names() { journal_since "$1" | grep "$2" >/dev/null; } # not -q: it would break the pipe
 generation_is() { [[ $(get /hello) == "$1" ]]; }
 
+# It has been quiet for longer than the new `after` allows. Leaving at once, it would be gone while systemd still waits for
+# the reload, which then counts as cancelled.
+reload_is_over_before_it_sleeps() {
+    configure "$ROUTES"
+    equal 'the answer' hello "$(get /hello)"
+    sleep 0.5
+    put "$CONFIG" <<<$'[sleep]\nafter = "400ms"\nmin_awake = "0s"\n'"$ROUTES"
+    local mark
+    mark=$(journal_mark)
+    inside systemctl reload dormouse.service
+    falls_asleep
+    journal_since "$mark" | python3 -c 'import json, sys
+at = {str(entry["MESSAGE"]).split(":")[0]: int(entry.get("_SOURCE_REALTIME_TIMESTAMP", 0)) for entry in map(json.loads, sys.stdin)}
+gap_ms = (at["asleep"] - at["config reloaded"]) / 1000
+assert gap_ms >= 390, f"it left {gap_ms} ms after the reload"'
+}
+
 names_what_the_sandbox_hides() {
     configure $'[[route]]\npath = "/tmp/"\nfiles = "/tmp/site"\n[[route]]\npath = "/root/"\nfiles = "/root"\n'
     inside mkdir -p /tmp/site
@@ -140,5 +157,6 @@ check 'without a last good one the port answers 503' answers_503_without_a_good_
 check 'a mended config is taken up at the next request' takes_up_the_mended_file
 check 'a reload takes up a change' reload_takes_up_a_change
 check 'reloads under load, by systemctl and SIGHUP: all of the old config or all of the new' reloads_whole_under_load
+check 'a reload to a shorter `after` is over before it sleeps' reload_is_over_before_it_sleeps
 check 'SIGHUP with a bad config is refused with its place in the journal' refuses_a_bad_sighup
 check 'a path the sandbox hides is named in the journal, with user and directive' names_what_the_sandbox_hides

@@ -296,6 +296,8 @@ impl<C: Connections> Keeper<C> {
         let Some(hold) = self.activity.hold() else { return };
         notify::reloading();
         self.hooks.reload();
+        // Leaving at once, it would be gone while systemd still waits for the reload: "Job canceled".
+        self.activity.extend();
         drop(hold); // the status is about what remains
         self.notify_with_status(notify::ready);
     }

@@ -1,4 +1,4 @@
-//! A service for the engine's tests: an ordinary axum app whose handlers wait, fail, stream and upgrade on request.
+//! A service for the engine's tests: an ordinary axum app whose handlers wait, fail, block, stream and upgrade on request.
 //!
 //! A *gate* is a Unix socket of the test: the handler connects, says `started`, and goes on when it reads a line. When
 //! the handler is dropped the test sees the gate's end. Hooks have gates too.
@@ -73,6 +73,8 @@ fn app() -> Router {
         .route("/panic", get(|| async { panic!("as asked") as &'static str }))
         .route("/upgrade", get(upgrade))
         .route("/events", get(events))
+        .route("/block", get(block))
+        .route("/child", get(child))
 }
 
 fn exchange(request: &Request) -> &Exchange {
@@ -256,6 +258,20 @@ async fn upgrade(headers: HeaderMap, Query(policy): Query<Policy>, mut request: 
     (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
 }
 
+/// Blocks the thread that serves, for ever: what a deadlock in a handler does.
+async fn block() -> &'static str {
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Leaves a child behind, and tells its process id.
+#[expect(clippy::zombie_processes, reason = "nobody waits for a child that is left behind")]
+async fn child() -> String {
+    let child = std::process::Command::new("sleep").arg("1000").spawn().expect("there is a sleep");
+    child.id().to_string()
+}
+
 /// `FIXTURE_*`.
 fn number(name: &str) -> Option<u64> {
     let value = std::env::var(format!("FIXTURE_{name}")).ok()?;
@@ -334,9 +350,17 @@ fn run() -> Result<Exit, Box<dyn Error>> {
     Ok(Engine::new(sockets).settings(settings()).run(build)?)
 }
 
+/// With a FIFO at `FIXTURE_EXIT_GATE` the process, which has said goodbye, is not gone until somebody has written to it.
+fn wait_at_the_exit() {
+    if let Some(gate) = std::env::var_os("FIXTURE_EXIT_GATE") {
+        let _ = std::fs::read(gate); // it need not be there
+    }
+}
+
 fn main() {
     dormouse::log::start("fixture");
     let exit = run();
+    wait_at_the_exit();
     dormouse::log::flush(dormouse::log::FLUSH_DEADLINE);
     std::process::exit(match exit {
         Ok(Exit::Cut) => 75,

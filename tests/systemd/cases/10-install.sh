@@ -59,6 +59,7 @@ owns_its_folders() {
 falls_asleep_with_the_shipped_config() {
     # Half a minute is long for a test; only the shipped value is changed, as a user would.
     inside sed -i 's/^after = "30s"$/after = "1s"/' "$CONFIG"
+    get / >/dev/null # not quiet for so long that it would leave in the middle of the reload
     inside systemctl reload dormouse.service
     falls_asleep
     inside sed -i 's/^after = "1s"$/after = "30s"/' "$CONFIG"

@@ -6,6 +6,7 @@ repacked() {
     rm -rf "$folder"
     dpkg-deb --raw-extract "$DEB" "$folder"
     sed -i "s/^Version: .*/Version: $version/" "$folder/DEBIAN/control"
+    printf '\n%s\n' "$version" >>"$folder/usr/bin/dormouse" # another program, which does the same
     [[ $# == 0 ]] || sed -i "$@" "$folder/usr/lib/systemd/system/dormouse.socket"
     dpkg-deb --build --root-owner-group "$folder" "$MACHINE_DIR/$version.deb" >/dev/null
     put "/root/$version.deb" <"$MACHINE_DIR/$version.deb"
@@ -16,13 +17,17 @@ ids_of() {
     local unit
     for unit in "$@"; do property "$unit" InvocationID; done
 }
-runs_the_installed_program() {
-    equal "the program of $1" /usr/bin/dormouse "$(inside readlink "/proc/$(property "$1" MainPID)/exe")"
+# runs_version UNIT VERSION: the program it runs is the one that this version brought.
+runs_version() {
+    local program
+    program=/proc/$(property "$1" MainPID)/exe
+    equal "the program of $1" /usr/bin/dormouse "$(inside readlink "$program")"
+    equal "the version of $1" "$2" "$(inside tail -n 1 "$program")"
 }
 runs_anew() { [[ $(ids_of "$1") != "$2" ]] || { echo "$1 was not restarted" && return 1; }; }
 
 upgrade_loses_nothing() {
-    configure "$ROUTES"
+    slow_file 30000000
     # Awake before, and still awake afterwards though nobody asks it anything.
     put /etc/dormouse/blog.toml <<<$'[sleep]\nmin_awake = "1m"\n[[route]]\npath = "/hello"\ntext = "blog"\n'
     inside systemctl --quiet stop dormouse@blog.service
@@ -32,12 +37,17 @@ upgrade_loses_nothing() {
     package=$(repacked 0.1.1-1)
     sockets=$(ids_of dormouse.socket dormouse@blog.socket)
     services=$(ids_of dormouse.service dormouse@blog.service)
-    under_load --fresh 2 --keepalive 2 -- dpkg --install "$package"
+    download &
+    local client=$!
+    wait_until 5 is_downloading
+    under_load --fresh 2 --keepalive 2 --http2 1 --slowest 3 -- dpkg --install "$package"
+    wait "$client"
+    download_is_whole
     equal 'the sockets' "$sockets" "$(ids_of dormouse.socket dormouse@blog.socket)"
     runs_anew dormouse.service "$(head -n 1 <<<"$services")"
     runs_anew dormouse@blog.service "$(tail -n 1 <<<"$services")"
-    runs_the_installed_program dormouse.service
-    runs_the_installed_program dormouse@blog.service
+    runs_version dormouse.service 0.1.1-1
+    runs_version dormouse@blog.service 0.1.1-1
     no_failed_unit
 }
 
@@ -50,6 +60,7 @@ upgrade_wakes_nobody() {
     is_asleep dormouse
     is_asleep dormouse@blog
     equal 'the answer' hello "$(get /hello)"
+    runs_version dormouse.service 0.1.2-1
 }
 
 upgrade_keeps_what_is_disabled() {
@@ -73,7 +84,7 @@ upgrade_with_another_socket() {
     no_failed_unit
 }
 
-check 'an upgrade under load loses no request; what runs is restarted' upgrade_loses_nothing
-check 'an upgrade wakes nobody' upgrade_wakes_nobody
+check 'an upgrade under load, during a download, loses nothing; what runs is restarted' upgrade_loses_nothing
+check 'an upgrade wakes nobody; the next wake runs the new program' upgrade_wakes_nobody
 check 'an upgrade keeps a disabled socket disabled' upgrade_keeps_what_is_disabled
 check 'an upgrade with another socket unit opens it' upgrade_with_another_socket

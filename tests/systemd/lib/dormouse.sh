@@ -52,3 +52,19 @@ under_load() {
 # A position in the journal, and the unit's lines since then, one JSON object a line.
 journal_mark() { inside journalctl --sync && inside journalctl -n 1 -o export | sed -n 's/^__CURSOR=//p'; }
 journal_since() { inside journalctl --sync && inside journalctl -u "${2-dormouse}" --after-cursor="$1" -o json; }
+has_slept_since() { journal_since "$1" | grep '"MESSAGE":"asleep' >/dev/null; }
+
+# slow_file BYTES: a file to download, and a config that serves it. `download` fetches it at 4 MB/s, far slower than it
+# could be sent; 10 MB of it may be in the kernel's buffers.
+slow_file() {
+    inside /bin/sh -c "mkdir -p /srv/www && head -c $1 /dev/urandom >/srv/www/large"
+    configure "$ROUTES"$'[[route]]\npath = "/files/"\nfiles = "/srv/www"\n'
+}
+download() {
+    inside curl --silent --fail --limit-rate 4M --output /tmp/large http://127.0.0.1:8080/files/large
+}
+is_downloading() { inside test -s /tmp/large; }
+download_is_whole() {
+    inside cmp /srv/www/large /tmp/large
+    inside rm -r /tmp/large /srv/www
+}

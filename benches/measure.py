@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The measuring half of benches/run: starts the servers, asks them in turns, prints the table.
 
-    measure.py DIRECTORY [--quick] [--instructions]      DIRECTORY holds dormouse and examples/bare_hyper
+    measure.py DIRECTORY [--quick] [--idle] [--instructions]      DIRECTORY holds dormouse and examples/bare_hyper
 
 Rounds are interleaved (dormouse, bare hyper, nginx, and again), and a ratio is that of one round, so that a machine that
 is slow for a moment is so for all. Everything is bounded in count and time; nothing leaves the loopback.
@@ -18,6 +18,8 @@ import sys
 import tempfile
 import time
 
+import idle
+
 QUICK = "--quick" in sys.argv
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, CLIENT_CORE = CORES[0], CORES[-1]
@@ -30,7 +32,7 @@ TEXT = "Hello from a machine that was asleep a moment ago.\n"
 FILES = {"1k": 1 << 10, "64k": 64 << 10, "1m": 1 << 20}
 
 DORMOUSE = """[sleep]
-after = "never"
+after = "{after}"
 [[route]]
 path = "/"
 text = {text}
@@ -229,21 +231,11 @@ def wakes(servers):
 
 
 def memory(servers):
-    print(f"\nmemory in KiB: after the first request, and for each of {IDLE:,} idle keep-alive connections")
-    print(f"{'':<12} {'RSS':>8} {'PSS':>8} {'a connection':>13}")
+    print("\nmemory in KiB after the first request")
+    print(f"{'':<12} {'RSS':>8} {'PSS':>8}")
     for server in servers:
         with server.running():
-            rss, pss = server.memory("Rss"), server.memory("Pss")
-            connections = []
-            try:
-                for _ in range(IDLE):
-                    connections.append(server.connect())
-                    exchange(connections[-1])
-                each = (server.memory("Rss") - rss) / IDLE
-            finally:
-                for connection in connections:
-                    connection.close()
-        print(f"{server.name:<12} {rss:>8,} {pss:>8,} {each:>13.2f}", flush=True)
+            print(f"{server.name:<12} {server.memory('Rss'):>8,} {server.memory('Pss'):>8,}", flush=True)
 
 
 def instructions(server, requests):
@@ -273,7 +265,7 @@ def free_port():
 
 
 def prepare(work, directory):
-    """The three servers and what they serve, below `work`."""
+    """The three servers, dormouse again with sleep, and what they serve, below `work`."""
     os.chmod(work, 0o755)  # nginx's worker is another user
     site = f"{work}/site"
     for folder in (site, f"{work}/state", f"{work}/run"):
@@ -283,15 +275,18 @@ def prepare(work, directory):
             file.write(b"dormouse" * (size // 8))
     os.environ.update(STATE_DIRECTORY=f"{work}/state", RUNTIME_DIRECTORY=f"{work}/run")
     quoted = '"' + TEXT.replace("\n", "\\n") + '"'
-    with open(f"{work}/dormouse.toml", "w") as config:
-        config.write(DORMOUSE.format(text=quoted, site=site))
+    for name, after in (("dormouse", "never"), ("sleeper", f"{idle.QUIET * 1000:.0f}ms")):
+        with open(f"{work}/{name}.toml", "w") as config:
+            config.write(DORMOUSE.format(text=quoted, site=site, after=after))
     port = free_port()
     with open(f"{work}/nginx.conf", "w") as config:
         config.write(NGINX.format(work=work, site=site, port=port, text=quoted, files=max(IDLE, 1000) + 1000))
+    serve = [f"{directory}/dormouse", "serve", "--config"]
     return (
-        Server("dormouse", [f"{directory}/dormouse", "serve", "--config", f"{work}/dormouse.toml"]),
+        Server("dormouse", [*serve, f"{work}/dormouse.toml"]),
         Server("bare hyper", [f"{directory}/examples/bare_hyper"]),
         Server("nginx", ["nginx", "-p", work, "-c", f"{work}/nginx.conf", "-e", f"{work}/nginx.log"], port),
+        Server("dormouse", [*serve, f"{work}/sleeper.toml"]),
     )
 
 
@@ -305,11 +300,15 @@ def main():
     versions = f"dormouse {version(directory + '/dormouse', '--version')}, nginx {version('nginx', '-v')}"
     print(f"{versions}; server on core {SERVER_CORE}, client on core {CLIENT_CORE}, load {os.getloadavg()[0]:.1f} before it began\n")
     with tempfile.TemporaryDirectory(prefix="dormouse-bench-") as work:
-        dormouse, bare, nginx = prepare(work, directory)
+        dormouse, bare, nginx, sleeper = prepare(work, directory)
+        if "--idle" in sys.argv:
+            idle.measure([dormouse, bare, nginx], sleeper, IDLE, TEXT)
+            return
         with dormouse.running(), bare.running(), nginx.running():
             throughput(dormouse, bare, nginx)
         wakes([dormouse, bare])
         memory([dormouse, bare, nginx])
+        idle.measure([dormouse, bare, nginx], sleeper, IDLE, TEXT)
         if "--instructions" in sys.argv:
             instructions_each([dormouse, bare])
 

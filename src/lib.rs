@@ -54,7 +54,7 @@ pub mod server;
 
 pub use activation::{SocketError, Sockets};
 pub use lifecycle::{Exit, Sleep};
-pub use server::{Engine, Exchange, Serve, Settings};
+pub use server::{Engine, Exchange, KeepsAwake, Serve, Settings};
 
 #[cfg(feature = "daemon")]
 pub mod carry;

@@ -6,6 +6,7 @@ mod common;
 mod diagnostics;
 mod document;
 mod last_good;
+mod limits;
 mod lines;
 mod read;
 mod routes;

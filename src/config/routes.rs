@@ -51,7 +51,8 @@ pub(super) fn read(table: &Table, sockets: Option<&[String]>, faults: &mut Fault
     let handler = (verb.build)(&mut reader, &RouteShape { path, parameters: &parameters, is_subtree });
     let methods = methods.unwrap_or_else(|| verb.schema.methods.into());
     let (verb, operand) = (verb.schema.name(), operand(table, verb));
-    let route = handler.map(|handler| Route { verb, operand, handler, chain, keeps_awake });
+    let route =
+        handler.map(|handler| Route { verb, path: path.into(), operand, handler, chain, keeps_awake });
     Some(Read { spec: Spec { pattern: pattern?, hosts, socket, methods }, route, place })
 }
 

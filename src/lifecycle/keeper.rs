@@ -144,7 +144,9 @@ impl<C: Connections> Keeper<C> {
                 () = self.activity.changed() => {}
                 () = sleep_until(deadline) => {}
                 // Last: connections may come faster than they are accepted, and would starve whatever stood below.
-                arrival = poll_fn(|cx| self.doors.poll_arrival(cx)), if is_accepting => self.admit(arrival),
+                arrival = poll_fn(|cx| self.doors.poll_arrival(cx, &*self.connections)), if is_accepting => {
+                    self.admit(arrival);
+                }
             }
         }
     }
@@ -355,6 +357,7 @@ impl<C: Connections> Keeper<C> {
 
     /// Once a second while awake: memory, then the status.
     fn tick(&mut self) {
+        self.connections.tick();
         let facts = self.facts();
         let work = self.tally.work();
         let is_first = self.lean_since.is_none();

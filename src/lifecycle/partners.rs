@@ -14,8 +14,15 @@ pub trait Connections: Send + Sync + 'static {
     fn phase_changed(&self, phase: Phase);
     /// Cut everything that still runs; what was cut, for the journal.
     fn cut(&self) -> Vec<String>;
-    /// Connections open now, idle ones included. When it falls in Closing or Draining, [`super::Activity::nudge`] follows.
+    /// Connections open now, idle ones included. When it falls in Closing or Draining, or after [`Self::make_room`],
+    /// [`super::Activity::nudge`] follows.
     fn open(&self) -> usize;
+    /// Whether there is a place for one more.
+    fn has_room(&self) -> bool;
+    /// Called once a second: what is idle may keep less.
+    fn tick(&self);
+    /// There is no place or no descriptor for somebody who waits: asks those that can be spared to leave.
+    fn make_room(&self);
     /// The sleep settings in force.
     fn sleep(&self) -> Sleep;
     /// What they are doing, for people: `2 requests, 3 idle connections`; empty when there are none.

@@ -1,60 +1,127 @@
-//! What the engine is doing, in full ([`Account`]).
+//! What the engine is doing: in figures ([`Snapshot`]) and in full ([`Account`]).
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::time::{Duration, Instant};
 
-use super::exchange::Snapshot;
+use super::exchange::{Exchange, KeepsAwake, Part};
 use super::record::{Record, State};
 use super::shared::Shared;
 use crate::lifecycle::Sleep;
 
+/// The most holders an account lists: it is for people.
 const MOST_HOLDERS: usize = 256;
 
+/// The engine at one instant.
 #[derive(Clone, Debug, Default)]
-#[allow(missing_docs)]
+pub struct Snapshot {
+    /// `starting`, `serving`, `closing`, `committed` or `draining`.
+    pub phase: &'static str,
+    /// Open connections that say nothing yet, or have not finished their first head.
+    pub new: usize,
+    /// Open connections with a request in work or under way.
+    pub busy: usize,
+    /// Open keep-alive connections between requests.
+    pub idle: usize,
+    /// Connections half-closed by us, waiting for the peer's end.
+    pub lingering: usize,
+    /// Upgraded connections.
+    pub tunnels: usize,
+    /// Requests being answered.
+    pub in_flight: usize,
+    /// Live tasks of the runtime; 0 when asked from outside of it.
+    pub tasks: usize,
+    /// Since the process was ready.
+    pub uptime: Duration,
+    /// When it will fall asleep if nothing happens; `None`: never.
+    pub asleep_in: Option<Duration>,
+    /// Requests answered that counted.
+    pub served: u64,
+    /// Requests answered that did not count, and connections that never made one.
+    pub noise: u64,
+    /// Wakes since boot, this one included.
+    pub wakes: u64,
+}
+
+/// The engine at one instant, with everybody who keeps it awake.
+#[derive(Clone, Debug, Default)]
 pub struct Account {
+    /// The figures.
     pub snapshot: Snapshot,
+    /// Holds of any kind, those of `holders` among them.
     pub holds: u64,
+    /// What connections are doing that matters to the sleep, the oldest first, at most 256. Idle ones are not listed.
     pub holders: Vec<Holder>,
+    /// How many more there are.
     pub more: usize,
+    /// How long ago something that counts last ended; `None`: nothing yet in this wake.
     pub last_counted: Option<Duration>,
+    /// The sleep settings in force.
     pub sleep: Sleep,
 }
 
+/// Something on a connection that keeps the process awake, or would if its policy did not let it sleep.
 #[derive(Clone, Debug)]
-#[allow(missing_docs)]
 pub struct Holder {
+    /// What it is.
     pub what: What,
+    /// Who is at the other end.
     pub peer: String,
+    /// The name of the socket it came in on.
     pub socket: String,
+    /// The request's method.
     pub method: Option<String>,
+    /// The route that answers, as the service named it ([`Exchange::set_route`]).
     pub route: Option<Arc<str>>,
+    /// Since when.
     pub age: Duration,
+    /// What it is doing now, for people: `being answered`.
     pub doing: &'static str,
+    /// Whether it is held for.
     pub keeps_awake: KeepsAwake,
 }
 
+/// What a [`Holder`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum What {
+    /// A connection that has said nothing yet.
     New,
+    /// Part of a request's head.
     Head,
+    /// A request, until its answer's last byte is with the kernel.
     Request,
+    /// An answer that is a stream, such as Server-Sent Events.
     Stream,
+    /// An upgraded connection, such as a WebSocket.
     Upgrade,
+    /// A connection whose last answer is out, until the client has closed its side.
     Closing,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum KeepsAwake {
-    Yes,
-    WhileActive,
-    No,
-}
-
 impl Shared {
+    /// The figures now.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let census = self.roll.census();
+        Snapshot {
+            phase: self.phase().name(),
+            new: census.new,
+            busy: census.busy,
+            idle: census.idle,
+            lingering: census.lingering,
+            tunnels: census.tunnels,
+            in_flight: self.in_flight.load(Acquire),
+            // Outside the runtime nobody can tell.
+            tasks: tokio::runtime::Handle::try_current()
+                .map_or(0, |runtime| runtime.metrics().num_alive_tasks()),
+            uptime: self.ready.elapsed(),
+            asleep_in: self.asleep_in(&self.settings().sleep),
+            served: self.tally.served.load(Relaxed),
+            noise: self.tally.noise.load(Relaxed),
+            wakes: self.wakes.count(),
+        }
+    }
+
+    /// All there is to tell now.
     pub(super) fn account(&self) -> Account {
         let now = self.activity.since_origin();
         let mut holders = Vec::new();
@@ -73,14 +140,19 @@ impl Shared {
     }
 }
 
+/// Adds what one connection is doing.
 fn holders_of(record: &Record, now: u64, holders: &mut Vec<Holder>) {
     let waiting = record.reading_since.load(Relaxed);
+    let before = holders.len();
+    record.in_hand.each(|exchange| holders.push(holder_of(exchange, record, now)));
     let (what, since, doing) = match record.state() {
+        _ if holders.len() > before => return,
         State::Idle => return,
         State::New => (What::New, waiting, "has said nothing yet"),
         State::Head => (What::Head, waiting, "the rest of its request is waited for"),
         State::Busy => (What::Request, record.writing_since.load(Relaxed), "its last bytes are on their way"),
         State::Tunnel => (What::Upgrade, 0, "open"),
+        State::Lingering if record.is_quiet.load(Relaxed) => return, // nobody waits for its end
         State::Lingering => (What::Closing, 0, "answered, its end is waited for"),
     };
     holders.push(Holder {
@@ -89,8 +161,37 @@ fn holders_of(record: &Record, now: u64, holders: &mut Vec<Holder>) {
         socket: record.socket.to_string(),
         method: None,
         route: None,
-        age: Duration::from_nanos(if since == 0 { 0 } else { now.saturating_sub(since) }),
+        age: age(since, now),
         doing,
         keeps_awake: KeepsAwake::Yes,
     });
+}
+
+fn holder_of(exchange: &Exchange, record: &Record, now: u64) -> Holder {
+    let (what, doing) = match exchange.part() {
+        Part::Asked if record.reading_since.load(Relaxed) != 0 => (What::Request, "its body is waited for"),
+        Part::Asked => (What::Request, "being answered"),
+        Part::Answer if record.writing_since.load(Relaxed) != 0 => {
+            (What::Request, "the client takes nothing")
+        }
+        Part::Answer => (What::Request, "its answer is being sent"),
+        Part::Stream => (What::Stream, "open"),
+        Part::Upgrade => (What::Upgrade, "open"),
+    };
+    let is_stream = matches!(what, What::Stream | What::Upgrade);
+    Holder {
+        what,
+        peer: record.peer.to_string(),
+        socket: record.socket.to_string(),
+        method: Some(exchange.method().to_string()),
+        route: exchange.route().cloned(),
+        age: age(exchange.since(), now),
+        doing,
+        // Whatever its policy, a request is answered first.
+        keeps_awake: if is_stream { exchange.policy() } else { KeepsAwake::Yes },
+    }
+}
+
+fn age(since: u64, now: u64) -> Duration {
+    Duration::from_nanos(if since == 0 { 0 } else { now.saturating_sub(since) })
 }

@@ -1,9 +1,14 @@
 //! Reading into memory that is not initialized yet: the few lines where that needs `unsafe`.
 
+use std::io;
 use std::mem::MaybeUninit;
+use std::task::{Poll, ready};
 
 use bytes::BytesMut;
 use hyper::rt::ReadBufCursor;
+
+/// How much is read at a time where hyper gives no buffer.
+const READ_AHEAD: usize = 4096;
 
 /// Where hyper wants the next bytes.
 pub fn unfilled<'a>(cursor: &'a mut ReadBufCursor<'_>) -> &'a mut [MaybeUninit<u8>] {
@@ -34,17 +39,17 @@ pub fn commit(cursor: &mut ReadBufCursor<'_>, len: usize) {
     }
 }
 
-/// The free room of a buffer of our own.
-pub fn spare(buffer: &mut BytesMut) -> &mut [MaybeUninit<u8>] {
-    buffer.spare_capacity_mut()
-}
-
-/// Adds the `len` bytes a transport has just read into [`spare`].
-pub fn extend(buffer: &mut BytesMut, len: usize) {
-    debug_assert!(buffer.len() + len <= buffer.capacity());
-    // SAFETY: the transport reported these bytes as read, hence written, and they fit.
+/// Adds what `read` reads to a buffer, which grows by no more than that: it may have to wait for it for a long time.
+pub fn append(
+    buffer: &mut BytesMut,
+    read: impl FnOnce(&mut [MaybeUninit<u8>]) -> Poll<io::Result<usize>>,
+) -> Poll<io::Result<usize>> {
+    let mut room = [MaybeUninit::uninit(); READ_AHEAD];
+    let len = ready!(read(&mut room))?;
+    let read = &room[..len];
+    // SAFETY: the transport reported these bytes as read, hence written.
     #[allow(unsafe_code)]
-    unsafe {
-        buffer.set_len(buffer.len() + len);
-    }
+    let read = unsafe { std::slice::from_raw_parts(read.as_ptr().cast(), read.len()) };
+    buffer.extend_from_slice(read);
+    Poll::Ready(Ok(len))
 }

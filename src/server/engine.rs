@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::account::Account;
+use super::account::{Account, Snapshot};
 use super::connection;
-use super::exchange::{Serve, Snapshot};
+use super::exchange::Serve;
 use super::link::Link;
 use super::record::State;
+use super::rest;
 use super::shared::{Settings, Shared, Stage};
 use super::tower::Tower;
 use super::transport::Socket;
@@ -204,6 +205,7 @@ impl<S: Serve> Connections for Served<S> {
             }
         };
         let record = self.shared.roll.enter(peer, socket, self.shared.activity.since_origin());
+        rest::note_newcomer(&self.shared, self.shared.tally.accepted.load(Relaxed));
         let link = Link::new(transport, record, self.shared.clone());
         tokio::spawn(connection::serve(link, self.service.clone(), hold));
     }
@@ -239,6 +241,18 @@ impl<S: Serve> Connections for Served<S> {
 
     fn open(&self) -> usize {
         self.shared.roll.open()
+    }
+
+    fn has_room(&self) -> bool {
+        self.shared.has_room()
+    }
+
+    fn make_room(&self) {
+        self.shared.make_room();
+    }
+
+    fn tick(&self) {
+        rest::ask_idle(&self.shared);
     }
 
     fn describe(&self) -> String {

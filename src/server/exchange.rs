@@ -1,21 +1,20 @@
 //! What a service is given beside the request, and the trait it implements.
 
 use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::time::Duration;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+use std::sync::atomic::{AtomicBool, AtomicU8};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 
 use super::BoxError;
+use super::account::Snapshot;
 use super::record::Record;
 use super::shared::{Shared, Stage};
 use crate::activation::Peer;
 use crate::lifecycle::Hold;
-use crate::lifecycle::story::count;
 
 /// Answers requests. The engine calls it once per request, on the thread that serves the connection.
 ///
@@ -38,12 +37,84 @@ pub struct Exchange(Arc<Inner>);
 struct Inner {
     record: Arc<Record>,
     shared: Arc<Shared>,
-    counts: AtomicBool,
+    method: Method,
+    /// When its head was whole, in the activity's nanoseconds.
+    since: u64,
+    policy: AtomicU8,
+    part: AtomicU8,
+    held: AtomicU8,
+    /// It was asked to end, so that the process can sleep.
+    is_sent_off: AtomicBool,
+    is_stream: AtomicBool,
+    route: OnceLock<Arc<str>>,
 }
 
+/// What a request is to the sleep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum KeepsAwake {
+    /// It is held for to its last byte, and its end restarts the clock. So are streams and upgraded connections.
+    #[default]
+    Yes,
+    /// The same for a request. A stream or upgraded connection is not held for, but each byte on it, either way,
+    /// restarts the clock: it lasts while bytes move within the sleep time.
+    WhileActive,
+    /// A request is held for, but its end does not restart the clock (probes, scanners, refusals). A stream or upgraded
+    /// connection is not even held for.
+    No,
+}
+
+impl From<bool> for KeepsAwake {
+    fn from(keeps_awake: bool) -> Self {
+        if keeps_awake { Self::Yes } else { Self::No }
+    }
+}
+
+const POLICIES: [KeepsAwake; 3] = [KeepsAwake::Yes, KeepsAwake::WhileActive, KeepsAwake::No];
+
+/// Whether a stream is held for, as decided when its head was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Held {
+    /// It is; or it is no stream.
+    Yes,
+    /// It is not.
+    No,
+    /// It is not, but its bytes restart the clock.
+    NoButStirs,
+}
+
+/// How far a request has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Part {
+    /// The service has not answered yet.
+    Asked,
+    /// The answer's head is there.
+    Answer,
+    /// The same, and it is a stream.
+    Stream,
+    /// The connection is the service's now. HTTP/1 only.
+    Upgrade,
+}
+
+const PARTS: [Part; 4] = [Part::Asked, Part::Answer, Part::Stream, Part::Upgrade];
+
 impl Exchange {
-    pub(super) fn new(record: Arc<Record>, shared: Arc<Shared>) -> Self {
-        Self(Arc::new(Inner { record, shared, counts: AtomicBool::new(true) }))
+    pub(super) fn new(record: Arc<Record>, shared: Arc<Shared>, method: Method) -> Self {
+        let since = shared.activity.since_origin();
+        Self(Arc::new(Inner {
+            record,
+            shared,
+            method,
+            since,
+            policy: AtomicU8::new(KeepsAwake::Yes as u8),
+            part: AtomicU8::new(Part::Asked as u8),
+            held: AtomicU8::new(Held::Yes as u8),
+            is_sent_off: AtomicBool::new(false),
+            is_stream: AtomicBool::new(false),
+            route: OnceLock::new(),
+        }))
     }
 
     /// The client as the kernel knows it.
@@ -56,10 +127,22 @@ impl Exchange {
         &self.0.record.socket
     }
 
-    /// Whether this request counts: `true` (the default) restarts the sleep clock when it ends; `false` marks it as
-    /// noise (probes, scanners, refusals): served and held for, but the clock goes on.
-    pub fn keeps_awake(&self, counts: bool) {
-        self.0.counts.store(counts, Relaxed);
+    /// What this request is to the sleep, `true` or `false` or one of [`KeepsAwake`]. Default: it keeps it awake. What
+    /// stands when the answer's head is given decides over a stream.
+    pub fn keeps_awake(&self, policy: impl Into<KeepsAwake>) {
+        self.0.policy.store(policy.into() as u8, Release);
+    }
+
+    /// Says that the answer is a stream: it ends when its reader or writer likes, perhaps never, and its policy decides
+    /// whether it is held for. Said before the answer's head is given. Answers of type `text/event-stream` and upgraded
+    /// connections are streams unsaid.
+    pub fn is_stream(&self) {
+        self.0.is_stream.store(true, Release);
+    }
+
+    /// Names the route that answers, for whoever asks what keeps the process awake. The first name stays.
+    pub fn set_route(&self, route: &Arc<str>) {
+        let _ = self.0.route.set(route.clone()); // the first one stays
     }
 
     /// Keeps the process awake until dropped, for work that goes on after the answer; its end does not restart the
@@ -68,12 +151,14 @@ impl Exchange {
         self.0.shared.activity.hold()
     }
 
-    /// Whether the daemon is on its way out (SIGTERM): answers should end soon.
+    /// Whether the daemon is on its way out (SIGTERM): answers should end soon. A stream that is not held for hears the
+    /// same when the process is about to sleep: it should end as its protocol wants (1001, a last event), within
+    /// `sleep.grace`; its client will wake the next process.
     pub fn is_draining(&self) -> bool {
-        matches!(self.0.shared.stage(), Stage::Drain | Stage::Cut)
+        matches!(self.0.shared.stage(), Stage::Drain | Stage::Cut) || self.0.is_sent_off.load(Acquire)
     }
 
-    /// Resolves once the daemon is on its way out.
+    /// Resolves once [`Exchange::is_draining`].
     pub async fn draining(&self) {
         loop {
             let told = self.0.shared.draining.notified();
@@ -107,108 +192,76 @@ impl Exchange {
     }
 
     pub(super) fn counts(&self) -> bool {
-        self.0.counts.load(Relaxed)
-    }
-}
-
-/// A request in the service's hands, from the call to the end of the answer's body.
-#[derive(Debug)]
-pub(super) struct InFlight {
-    exchange: Exchange,
-    is_untaken: bool,
-}
-
-impl InFlight {
-    pub(super) fn begin(exchange: Exchange) -> Self {
-        exchange.0.record.in_flight.fetch_add(1, Relaxed);
-        exchange.0.shared.in_flight.fetch_add(1, Relaxed);
-        Self { exchange, is_untaken: false }
+        self.policy() != KeepsAwake::No
     }
 
-    pub(super) fn exchange(&self) -> &Exchange {
-        &self.exchange
+    pub(super) fn policy(&self) -> KeepsAwake {
+        POLICIES[usize::from(self.0.policy.load(Acquire))]
     }
 
-    /// Whether a piece of the answer has been given that the connection has not asked to go on from.
-    pub(super) fn set_untaken(&mut self, is_untaken: bool) {
-        if is_untaken != self.is_untaken {
-            self.is_untaken = is_untaken;
-            let untaken = &self.exchange.0.record.untaken;
-            if is_untaken {
-                untaken.fetch_add(1, Relaxed)
-            } else {
-                untaken.fetch_sub(1, Relaxed)
-            };
+    pub(super) fn part(&self) -> Part {
+        PARTS[usize::from(self.0.part.load(Acquire))]
+    }
+
+    pub(super) fn method(&self) -> &Method {
+        &self.0.method
+    }
+
+    pub(super) fn route(&self) -> Option<&Arc<str>> {
+        self.0.route.get()
+    }
+
+    /// When its head was whole, in the activity's nanoseconds.
+    pub(super) fn since(&self) -> u64 {
+        self.0.since
+    }
+
+    pub(super) fn record(&self) -> &Record {
+        &self.0.record
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.0.shared
+    }
+
+    /// Whether both are the same request.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The answer's head is there. From here on a stream is what its policy says.
+    pub(super) fn answer(&self, part: Part) {
+        let is_stream = part == Part::Answer && self.0.is_stream.load(Acquire);
+        let part = if is_stream { Part::Stream } else { part };
+        self.0.part.store(part as u8, Release);
+        let held = match self.policy() {
+            _ if part == Part::Answer => return,
+            KeepsAwake::Yes => return,
+            KeepsAwake::WhileActive => Held::NoButStirs,
+            KeepsAwake::No => Held::No,
+        };
+        self.0.held.store(held as u8, Release);
+        self.0.record.unheld.begin(held == Held::NoButStirs);
+    }
+
+    /// The stream, if it is one, is over.
+    pub(super) fn end_stream(&self) {
+        let held = self.0.held.swap(Held::Yes as u8, AcqRel);
+        if held != Held::Yes as u8 {
+            self.0.record.unheld.end(held == Held::NoButStirs as u8);
         }
     }
-}
 
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.set_untaken(false);
-        let Inner { record, shared, .. } = &*self.exchange.0;
-        if self.exchange.counts() {
-            record.counts.store(true, Release);
-            count(&shared.tally.served);
-        } else {
-            count(&shared.tally.noise);
+    /// Asks a stream that is not held for to end. What it still says, and its end, restart no clock.
+    pub(super) fn send_off(&self) {
+        if self.0.held.load(Acquire) == Held::Yes as u8 || self.0.is_sent_off.swap(true, AcqRel) {
+            return;
         }
-        shared.in_flight.fetch_sub(1, Relaxed);
-        record.in_flight.fetch_sub(1, Relaxed);
-        record.is_answered.store(true, Release);
-    }
-}
-
-/// The engine at one instant.
-#[derive(Clone, Debug, Default)]
-pub struct Snapshot {
-    /// `starting`, `serving`, `closing`, `committed` or `draining`.
-    pub phase: &'static str,
-    /// Open connections that say nothing yet, or have not finished their first head.
-    pub new: usize,
-    /// Open connections with a request in work or under way.
-    pub busy: usize,
-    /// Open keep-alive connections between requests.
-    pub idle: usize,
-    /// Connections half-closed by us, waiting for the peer's end.
-    pub lingering: usize,
-    /// Upgraded connections.
-    pub tunnels: usize,
-    /// Requests being answered.
-    pub in_flight: usize,
-    /// Live tasks of the runtime; 0 when asked from outside of it.
-    pub tasks: usize,
-    /// Since the process was ready.
-    pub uptime: Duration,
-    /// When it will fall asleep if nothing happens; `None`: never.
-    pub asleep_in: Option<Duration>,
-    /// Requests answered that counted.
-    pub served: u64,
-    /// Requests answered that did not count, and connections that never made one.
-    pub noise: u64,
-    /// Wakes since boot, this one included.
-    pub wakes: u64,
-}
-
-impl Shared {
-    pub(super) fn snapshot(&self) -> Snapshot {
-        let census = self.roll.census();
-        Snapshot {
-            phase: self.phase().name(),
-            new: census.new,
-            busy: census.busy,
-            idle: census.idle,
-            lingering: census.lingering,
-            tunnels: census.tunnels,
-            in_flight: self.in_flight.load(Acquire),
-            // Outside the runtime nobody can tell.
-            tasks: tokio::runtime::Handle::try_current()
-                .map_or(0, |runtime| runtime.metrics().num_alive_tasks()),
-            uptime: self.ready.elapsed(),
-            asleep_in: self.asleep_in(&self.settings().sleep),
-            served: self.tally.served.load(Relaxed),
-            noise: self.tally.noise.load(Relaxed),
-            wakes: self.wakes.count(),
+        let held = self.0.held.swap(Held::No as u8, AcqRel);
+        self.0.record.unheld.calm(held == Held::NoButStirs as u8);
+        self.keeps_awake(false);
+        if self.part() == Part::Upgrade {
+            self.0.record.counts.store(false, Release);
         }
     }
 }

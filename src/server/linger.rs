@@ -32,6 +32,7 @@ pub async fn end<T: Transport>(link: &Link<T>, ended: Ended) {
     match ended {
         Ended::Over => {} // or in other hands, if it was upgraded
         Ended::Quiet => {
+            link.record.is_quiet.store(true, Relaxed);
             let grace = link.shared.settings().sleep.grace;
             let late = discard(link, Instant::now() + grace).await;
             if late > 0 {

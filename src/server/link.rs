@@ -1,6 +1,7 @@
 //! One connection as everything on it sees it: its transport, its record, and what all connections share.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
@@ -15,9 +16,6 @@ use super::record::{Record, State};
 use super::shared::{Settings, Shared, Stage};
 use super::transport::{Transport, Unread};
 use crate::lifecycle::Sleep;
-
-/// How much is read at a time where hyper gives no buffer.
-const READ_AHEAD: usize = 4096;
 
 /// How long an HTTP/2 peer has to answer the PING between the two GOAWAYs.
 const GOAWAY_LIMIT: Duration = Duration::from_secs(5);
@@ -37,6 +35,8 @@ pub struct Link<T> {
     pub shared: Arc<Shared>,
     refusal: AtomicU8,
     has_body_timed_out: AtomicBool,
+    /// The last write found no room.
+    is_blocked: AtomicBool,
     /// When the first GOAWAY went out; 0: not yet. HTTP/2 only.
     goodbye_since: AtomicU64,
 }
@@ -74,28 +74,49 @@ impl<T: Transport> Link<T> {
             shared,
             refusal: AtomicU8::new(0),
             has_body_timed_out: AtomicBool::new(false),
+            is_blocked: AtomicBool::new(false),
             goodbye_since: AtomicU64::new(0),
         })
     }
 
-    /// Reads into a buffer of ours, and makes room for it.
+    /// Reads into a buffer of ours, which grows when something comes.
     pub fn poll_read_more(&self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
-        into.reserve(READ_AHEAD);
-        let len = ready!(self.transport.poll_read(cx, buffer::spare(into)))?;
-        buffer::extend(into, len);
+        buffer::append(into, |room| self.poll_read(cx, room))
+    }
+
+    /// Reads from the kernel.
+    pub fn poll_read(&self, cx: &mut Context<'_>, into: &mut [MaybeUninit<u8>]) -> Poll<io::Result<usize>> {
+        let len = ready!(self.transport.poll_read(cx, into))?;
+        self.moved(len);
         Poll::Ready(Ok(len))
+    }
+
+    /// Bytes have moved: on some streams that restarts the clock.
+    fn moved(&self, len: usize) {
+        if len > 0 && self.record.unheld.stirs() {
+            self.shared.activity.extend();
+        }
     }
 
     /// Writes, noting since when the peer takes nothing.
     pub fn poll_write(&self, cx: &mut Context<'_>, from: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let written = self.transport.poll_write(cx, from);
+        self.is_blocked.store(written.is_pending(), Relaxed);
         let since = &self.record.writing_since;
         match (&written, since.load(Relaxed)) {
             (Poll::Pending, 0) => since.store(self.shared.activity.since_origin(), Relaxed),
             (Poll::Pending, _) | (Poll::Ready(_), 0) => {}
             (Poll::Ready(_), _) => since.store(0, Relaxed),
         }
+        if let Poll::Ready(Ok(len)) = written {
+            self.moved(len);
+        }
         written
+    }
+
+    /// Whether an idle connection is to close: so that the process can sleep, or for a newcomer.
+    pub fn is_to_leave(&self) -> bool {
+        self.record.is_asked_to_leave() || self.shared.closes_idle()
     }
 
     /// Looks what the kernel holds and, in the same breath, closes our side if it holds nothing.
@@ -161,7 +182,7 @@ impl<T: Transport> Link<T> {
     pub fn note_untaken_answers(&self) {
         let record = &self.record;
         let is_all_ready = record.in_flight.load(Relaxed) == record.untaken.load(Relaxed);
-        let is_untaken = record.state() == State::Busy && is_all_ready;
+        let is_untaken = self.is_blocked.load(Relaxed) || (record.state() == State::Busy && is_all_ready);
         match (is_untaken, record.writing_since.load(Relaxed)) {
             (true, 0) => record.writing_since.store(self.shared.activity.since_origin(), Relaxed),
             (true, _) | (false, 0) => {}
@@ -221,8 +242,6 @@ fn after(since: u64, limit: Option<Duration>) -> Option<u64> {
 impl<T> Drop for Link<T> {
     fn drop(&mut self) {
         self.shared.roll.leave(&self.record);
-        if self.shared.stage() != Stage::Open {
-            self.shared.activity.nudge(); // the keeper waits for the last one
-        }
+        self.shared.tell_left();
     }
 }

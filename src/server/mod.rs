@@ -1,10 +1,12 @@
 //! Connections: from an accepted stream to the last byte of the last answer.
 //!
 //! - [`engine`]: the public entry; sockets and a service in, an exit out;
-//! - `connection`: the life of one connection; `http1` and `http2` in the middle, `linger` at its end;
+//! - `connection`: the life of one connection; `http1` and `http2` in the middle, `rest` between
+//!   requests, `linger` at its end;
 //! - `transport`, [`framing`]: the bytes, and where requests begin and end in them;
-//! - `record`, `link`, `shared`, `wakes`: what is known of one connection, and of all;
-//! - `service`, [`exchange`], `tower`: the way of a request into somebody's service and back.
+//! - `record`, `link`, `shared`, `wakes`: what is known of one connection, and of all; `room`: how many there may be;
+//! - `service`, [`exchange`], `in_flight`, `tower`: the way of a request into somebody's service and back;
+//! - `account`: all of it, for whoever asks.
 
 mod account;
 mod buffer;
@@ -15,9 +17,12 @@ pub mod exchange;
 pub mod framing;
 mod http1;
 mod http2;
+mod in_flight;
 mod linger;
 mod link;
 mod record;
+mod rest;
+mod room;
 mod service;
 mod shared;
 mod tower;
@@ -25,9 +30,9 @@ mod transport;
 mod wakes;
 
 pub use crate::activation::Peer;
-pub use account::{Account, Holder, KeepsAwake, What};
+pub use account::{Account, Holder, Snapshot, What};
 pub use engine::{Control, Engine};
-pub use exchange::{Exchange, Serve, Snapshot};
+pub use exchange::{Exchange, KeepsAwake, Serve};
 pub use service::panic_message;
 pub use shared::{Settings, Timeouts};
 pub use tower::Tower;

@@ -1,7 +1,7 @@
 //! One record a connection, and the roll of all of them.
 //!
-//! A record is written by its connection's own task and read by whoever tells of it: status, health, `why`. No lock
-//! and no allocation a request; the roll is locked only when a connection comes or goes, and to walk it.
+//! A record is written by its connection's own task and read by whoever tells of it: status, health, `why`. No lock that
+//! connections share and no allocation a request; the roll is locked only when a connection comes or goes, and to walk it.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use atomic_waker::AtomicWaker;
 use tokio::sync::Notify;
 
+use super::in_flight::{InHand, Unheld};
 use crate::activation::Peer;
 
 /// What a connection is doing.
@@ -57,6 +58,16 @@ pub struct Record {
     pub has_next: AtomicBool,
     /// A request that counts has ended since the connection's hold began.
     pub counts: AtomicBool,
+    /// Our side was closed while all was quiet: its end is not waited for.
+    pub is_quiet: AtomicBool,
+    /// Its requests.
+    pub(super) in_hand: InHand,
+    /// Its streams that are not held for.
+    pub(super) unheld: Unheld,
+    /// The `reading_since` of the idleness in which it was asked to leave; a request in between makes it void.
+    asked_to_leave: AtomicU64,
+    /// The same of being asked to keep nothing while it waits.
+    asked_to_rest: AtomicU64,
     is_gone: AtomicBool,
     /// Told when `is_gone` becomes true.
     pub gone: Notify,
@@ -73,6 +84,38 @@ impl Record {
     /// Notes what it is doing.
     pub fn set_state(&self, state: State) {
         self.state.store(state as u8, Release);
+    }
+
+    /// Since when it is idle, if it is ([`State::Idle`]).
+    pub fn idle_since(&self) -> u64 {
+        self.reading_since.load(Relaxed)
+    }
+
+    /// Asks an idle connection to make room for a newcomer.
+    pub fn ask_to_leave(&self) {
+        self.asked_to_leave.store(self.idle_since(), Relaxed);
+        self.waker.wake();
+    }
+
+    /// Whether it was asked to leave, and has been idle ever since.
+    pub fn is_asked_to_leave(&self) -> bool {
+        self.is_still(&self.asked_to_leave)
+    }
+
+    /// Asks an idle connection to keep nothing while it waits.
+    pub fn ask_to_rest(&self) {
+        self.asked_to_rest.store(self.idle_since(), Relaxed);
+        self.waker.wake();
+    }
+
+    /// Whether it was asked to rest, and has been idle ever since.
+    pub fn is_asked_to_rest(&self) -> bool {
+        self.is_still(&self.asked_to_rest)
+    }
+
+    fn is_still(&self, asked: &AtomicU64) -> bool {
+        let asked = asked.load(Relaxed);
+        asked != 0 && asked == self.idle_since()
     }
 
     /// Whether the client has closed its side or is gone.
@@ -126,6 +169,11 @@ impl Roll {
             is_answered: AtomicBool::new(false),
             has_next: AtomicBool::new(false),
             counts: AtomicBool::new(false),
+            is_quiet: AtomicBool::new(false),
+            in_hand: InHand::default(),
+            unheld: Unheld::default(),
+            asked_to_leave: AtomicU64::new(0),
+            asked_to_rest: AtomicU64::new(0),
             is_gone: AtomicBool::new(false),
             gone: Notify::new(),
             waker: AtomicWaker::new(),
@@ -137,6 +185,7 @@ impl Roll {
 
     /// Strikes a connection that is closed.
     pub fn leave(&self, record: &Record) {
+        record.in_hand.clear();
         if self.lock().remove(&record.id).is_some() {
             self.open.fetch_sub(1, AcqRel);
         }

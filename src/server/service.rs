@@ -15,13 +15,17 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 use pin_project_lite::pin_project;
 
 use super::BoxError;
-use super::exchange::{Exchange, InFlight, Serve};
+use super::exchange::{Exchange, Part, Serve};
+use super::in_flight::InFlight;
 use super::link::Link;
 use super::record::State;
 use super::shared::{Promise, Stage};
 use super::transport::Transport;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
+/// Server-Sent Events: <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
+const EVENT_STREAM: &[u8] = b"text/event-stream";
 
 /// Which protocol a connection speaks; HTTP/1 answers say when it will close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +56,8 @@ impl<S: Serve, T: Transport> hyper::service::Service<Request<Incoming>> for Coun
     type Future = Answering<S::Future, T>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let exchange = Exchange::new(self.link.record.clone(), self.link.shared.clone());
+        let method = request.method().clone();
+        let exchange = Exchange::new(self.link.record.clone(), self.link.shared.clone(), method);
         let close = match self.protocol {
             Protocol::Http1 => Closing::of(&request),
             Protocol::Http2 => Closing::NotOurs,
@@ -142,11 +147,10 @@ fn finish<B, T: Transport>(
     close: Closing,
     is_connect: bool,
 ) -> Response<Counting<B>> {
-    let status = answer.status();
-    if status == StatusCode::SWITCHING_PROTOCOLS || (is_connect && status.is_success()) {
-        if close != Closing::NotOurs {
-            link.record.set_state(State::Tunnel);
-        }
+    let part = part_of(&answer, close, is_connect);
+    answer.body().in_flight.exchange().answer(part);
+    if part == Part::Upgrade {
+        link.record.set_state(State::Tunnel);
     } else if matches!(close, Closing::ByUs | Closing::ByUsUngranted)
         && let Some((name, value)) = keep_or_close(link, answer.body().in_flight.exchange().counts())
     {
@@ -157,6 +161,22 @@ fn finish<B, T: Transport>(
         }
     }
     answer
+}
+
+/// What an answer with this head is.
+fn part_of<B>(answer: &Response<B>, close: Closing, is_connect: bool) -> Part {
+    let status = answer.status();
+    let is_upgrade = status == StatusCode::SWITCHING_PROTOCOLS || (is_connect && status.is_success());
+    let is_event_stream = || {
+        let media_type = answer.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+        media_type.get(..EVENT_STREAM.len()).is_some_and(|start| start.eq_ignore_ascii_case(EVENT_STREAM))
+    };
+    match is_upgrade {
+        true if close != Closing::NotOurs => Part::Upgrade,
+        true => Part::Stream, // of HTTP/2: the connection stays
+        false if is_event_stream() => Part::Stream,
+        false => Part::Answer,
+    }
 }
 
 /// How long the connection stays after this answer, or that it does not.

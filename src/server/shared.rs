@@ -1,7 +1,7 @@
 //! What all connections of one engine share.
 
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,9 @@ use arc_swap::ArcSwap;
 use hyper::header::HeaderValue;
 use tokio::sync::Notify;
 
+use super::exchange::Exchange;
 use super::record::Roll;
+use super::room;
 use super::wakes::Wakes;
 use crate::lifecycle::story::Tally;
 use crate::lifecycle::{Activity, Phase, Sleep, phase};
@@ -43,6 +45,9 @@ pub struct Settings {
     pub sleep: Sleep,
     /// How long to wait for peers.
     pub timeouts: Timeouts,
+    /// Most connections open at once; `None`, the default: the open-files limit less 256. When all places are taken the
+    /// connections that have been idle longest are closed, and newcomers wait in the kernel until there is one.
+    pub connections: Option<usize>,
 }
 
 /// What the phase means for a connection.
@@ -72,7 +77,7 @@ pub struct Shared {
     pub roll: Roll,
     /// Requests in the service's hands.
     pub in_flight: AtomicUsize,
-    /// Told when a drain begins.
+    /// Told when a drain begins, and when streams that are not held for are asked to end.
     pub draining: Notify,
     /// When the process was ready.
     pub ready: Instant,
@@ -82,6 +87,9 @@ pub struct Shared {
     /// When the stage began, in the activity's nanoseconds.
     stage_since: AtomicU64,
     settings: ArcSwap<Dated>,
+    /// Most connections at once, and whether one more waits for a place.
+    places: AtomicUsize,
+    is_room_wanted: AtomicBool,
     ids: AtomicU64,
     phase: Mutex<Phase>,
 }
@@ -118,6 +126,8 @@ impl Shared {
             wakes: Wakes::default(),
             stage: AtomicU8::new(Stage::Open as u8),
             stage_since: AtomicU64::new(0),
+            places: AtomicUsize::new(places(&settings)),
+            is_room_wanted: AtomicBool::new(false),
             settings: ArcSwap::from_pointee(Dated::new(settings)),
             ids: AtomicU64::new(first_id()),
             phase: Mutex::new(Phase::Starting),
@@ -136,8 +146,27 @@ impl Shared {
 
     /// Replaces the settings; requests under way end under the old ones where they already looked.
     pub fn set_settings(&self, settings: Settings) {
+        self.places.store(places(&settings), Relaxed);
         self.settings.store(Arc::new(Dated::new(settings)));
         self.activity.nudge();
+    }
+
+    /// Whether there is a place for one more connection.
+    pub fn has_room(&self) -> bool {
+        self.roll.open() < self.places.load(Relaxed)
+    }
+
+    /// Asks the longest idle to leave; [`Self::tell_left`] wakes the keeper when one has.
+    pub fn make_room(&self) {
+        self.is_room_wanted.store(true, Release);
+        room::make(&self.roll);
+    }
+
+    /// A connection has ended: the keeper is told if it waits for that.
+    pub fn tell_left(&self) {
+        if self.is_room_wanted.swap(false, AcqRel) || self.stage() != Stage::Open {
+            self.activity.nudge();
+        }
     }
 
     /// What the phase means for connections.
@@ -154,10 +183,13 @@ impl Shared {
     pub fn enter_stage(&self, stage: Stage) {
         self.stage_since.store(self.activity.since_origin(), Release);
         self.stage.store(stage as u8, Release);
-        if stage == Stage::Drain {
-            self.draining.notify_waiters();
-        }
-        self.roll.each(|record| record.waker.wake());
+        self.roll.each(|record| {
+            if stage == Stage::CloseIdle {
+                record.in_hand.each(Exchange::send_off);
+            }
+            record.waker.wake();
+        });
+        self.draining.notify_waiters();
     }
 
     /// The phase, for whoever tells of it.
@@ -198,6 +230,10 @@ impl Shared {
         let number = self.ids.fetch_add(1, Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         format!("{:08x}", number >> 32)
     }
+}
+
+fn places(settings: &Settings) -> usize {
+    settings.connections.unwrap_or_else(room::default_places)
 }
 
 impl Dated {

@@ -35,6 +35,8 @@ pub struct Site {
 pub struct Route {
     /// The name of its verb, for people.
     pub verb: &'static str,
+    /// Its path as written, for people.
+    pub path: Arc<str>,
     /// The verb's operand as written, for people.
     pub operand: String,
     /// Answers its requests.
@@ -67,7 +69,9 @@ impl Site {
         let pattern = Pattern::parse("/").expect("a path");
         let spec = Spec { pattern, hosts: vec![], socket: None, methods: MethodSet::Any };
         let router = Router::new(vec![spec]).expect("one route has no conflicts");
-        let route = Route { verb, operand: String::new(), handler, chain: Chain::default(), keeps_awake };
+        let path = "/".into();
+        let route =
+            Route { verb, path, operand: String::new(), handler, chain: Chain::default(), keeps_awake };
         Self { router, routes: vec![route], limits: Limits::default(), is_provisional: true }
     }
 
@@ -107,6 +111,7 @@ impl Site {
 impl Found<'_, '_> {
     /// Hands the request to the route's handler.
     fn handle(self, request: Request<Incoming>, exchange: &Exchange) -> Answer {
+        exchange.set_route(&self.route.path);
         if !self.route.keeps_awake {
             exchange.keeps_awake(false);
         }

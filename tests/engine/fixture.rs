@@ -17,7 +17,7 @@ use axum::routing::{get, post};
 use dormouse::lifecycle::{Hooks, Life};
 use dormouse::server::Tower;
 use dormouse::server::engine::Program;
-use dormouse::{Engine, Exchange, Exit, Settings, Sockets};
+use dormouse::{Engine, Exchange, Exit, KeepsAwake, Settings, Sockets};
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -25,6 +25,22 @@ use tokio::net::UnixStream;
 #[derive(Deserialize)]
 struct Gate {
     gate: String,
+}
+
+/// `policy=while-active`, `policy=false`; else the default.
+#[derive(Deserialize)]
+struct Policy {
+    policy: Option<String>,
+}
+
+impl Policy {
+    fn apply(&self, exchange: &Exchange) {
+        match self.policy.as_deref() {
+            Some("while-active") => exchange.keeps_awake(KeepsAwake::WhileActive),
+            Some("false") => exchange.keeps_awake(false),
+            _ => {}
+        }
+    }
 }
 
 impl Gate {
@@ -53,6 +69,7 @@ fn app() -> Router {
         .route("/ignore", post(|| async { (StatusCode::PAYLOAD_TOO_LARGE, "too large") }))
         .route("/panic", get(|| async { panic!("as asked") as &'static str }))
         .route("/upgrade", get(upgrade))
+        .route("/events", get(events))
 }
 
 fn exchange(request: &Request) -> &Exchange {
@@ -142,26 +159,65 @@ impl http_body::Body for Crumbs {
     }
 }
 
-/// `Upgrade: echo`: what comes goes back.
-async fn upgrade(headers: HeaderMap, mut request: Request) -> Response {
+/// Server-Sent Events: each line of the gate is one, and `bye` is the last when it is to end.
+async fn events(Query(gate): Query<Gate>, Query(policy): Query<Policy>, request: Request) -> Response {
+    let exchange = exchange(&request).clone();
+    policy.apply(&exchange);
+    exchange.set_route(&"/events".into());
+    let (sender, receiver) = tokio::sync::mpsc::channel::<Bytes>(1);
+    tokio::spawn(async move {
+        let mut gate = UnixStream::connect(&gate.gate).await.expect("the test listens");
+        gate.write_all(b"started\n").await.expect("the test reads");
+        let mut lines = BufReader::new(gate).lines();
+        loop {
+            let (event, is_last) = tokio::select! {
+                line = lines.next_line() => match line {
+                    Ok(Some(line)) => (line, false),
+                    _ => return,
+                },
+                () = exchange.draining() => ("bye".to_owned(), true),
+            };
+            if sender.send(Bytes::from(format!("data: {event}\n\n"))).await.is_err() || is_last {
+                return;
+            }
+        }
+    });
+    ([(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")], Body::new(Channel(receiver)))
+        .into_response()
+}
+
+/// `Upgrade: echo`: what comes goes back. With a policy, `bye` is the last when it is to end; without, it does not listen.
+async fn upgrade(headers: HeaderMap, Query(policy): Query<Policy>, mut request: Request) -> Response {
     if headers.get(header::UPGRADE).is_none_or(|protocol| protocol != "echo") {
         return StatusCode::UPGRADE_REQUIRED.into_response();
     }
+    let exchange = exchange(&request).clone();
+    policy.apply(&exchange);
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         let stream = hyper_util::rt::TokioIo::new(upgraded.await.expect("it is upgraded"));
         let (mut from, mut to) = tokio::io::split(stream);
-        let _ = tokio::io::copy(&mut from, &mut to).await;
+        let is_asked_to_end = tokio::select! {
+            _ = tokio::io::copy(&mut from, &mut to) => false,
+            () = exchange.draining(), if policy.policy.is_some() => true,
+        };
+        if is_asked_to_end {
+            let _ = to.write_all(b"bye").await;
+        }
         let _ = to.shutdown().await;
     });
     let headers = [(header::UPGRADE, "echo"), (header::CONNECTION, "upgrade")];
     (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
 }
 
-/// `FIXTURE_*`, in milliseconds.
-fn millis(name: &str) -> Option<Duration> {
+/// `FIXTURE_*`.
+fn number(name: &str) -> Option<u64> {
     let value = std::env::var(format!("FIXTURE_{name}")).ok()?;
-    Some(Duration::from_millis(value.parse().expect("a number of milliseconds")))
+    Some(value.parse().expect("a number"))
+}
+
+fn millis(name: &str) -> Option<Duration> {
+    number(name).map(Duration::from_millis)
 }
 
 fn settings() -> Settings {
@@ -177,6 +233,7 @@ fn settings() -> Settings {
     timeouts.body = millis("BODY").or(timeouts.body);
     timeouts.write = millis("WRITE").or(timeouts.write);
     timeouts.keep_alive = millis("KEEP_ALIVE").or(timeouts.keep_alive);
+    settings.connections = number("CONNECTIONS").map(|number| usize::try_from(number).expect("not too many"));
     settings
 }
 

@@ -265,6 +265,14 @@ impl Gate {
     }
 }
 
+impl Gate {
+    /// The same while a runtime of the test's own goes on.
+    pub async fn arrived_async(self: &std::sync::Arc<Self>) -> AtGate {
+        let gate = self.clone();
+        tokio::task::spawn_blocking(move || gate.arrived()).await.expect("no panic")
+    }
+}
+
 /// A handler at its gate.
 pub struct AtGate(BufReader<UnixStream>);
 
@@ -272,6 +280,11 @@ impl AtGate {
     /// Lets it go on.
     pub fn open(mut self) {
         self.0.get_mut().write_all(b"go\n").expect("it waits");
+    }
+
+    /// Tells it something.
+    pub fn say(&mut self, line: &str) {
+        writeln!(self.0.get_mut(), "{line}").expect("it listens");
     }
 
     /// The next line it says; empty once it is dropped.
@@ -328,16 +341,15 @@ impl<S: Read + Write> Client<S> {
 
     /// Reads one answer: Content-Length, chunks, or to the end.
     pub fn answer(&mut self) -> Answer {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            match self.byte() {
-                Some(byte) => head.push(byte),
-                None => panic!("the connection ended after {:?}", String::from_utf8_lossy(&head)),
-            }
-        }
-        let mut answer = Answer { head: String::from_utf8(head).expect("text"), body: Vec::new() };
+        let mut answer = self.head();
         if answer.header("transfer-encoding").is_some() {
-            self.chunks(&mut answer.body);
+            loop {
+                let chunk = self.chunk();
+                if chunk.is_empty() {
+                    break;
+                }
+                answer.body.extend_from_slice(&chunk);
+            }
         } else if let Some(length) = answer.header("content-length") {
             answer.body = vec![0; length.parse().expect("a length")];
             self.0.read_exact(&mut answer.body).expect("the whole body");
@@ -345,20 +357,28 @@ impl<S: Read + Write> Client<S> {
         answer
     }
 
-    fn chunks(&mut self, body: &mut Vec<u8>) {
-        loop {
-            let mut line = String::new();
-            while !line.ends_with("\r\n") {
-                line.push(char::from(self.byte().expect("a chunk")));
-            }
-            let size = usize::from_str_radix(line.trim(), 16).expect("a size");
-            let mut chunk = vec![0; size + 2];
-            self.0.read_exact(&mut chunk).expect("the whole chunk");
-            if size == 0 {
-                return;
-            }
-            body.extend_from_slice(&chunk[..size]);
+    /// The next chunk of an answer whose head has been read; empty for the last.
+    pub fn chunk(&mut self) -> Vec<u8> {
+        let mut line = String::new();
+        while !line.ends_with("\r\n") {
+            line.push(char::from(self.byte().expect("a chunk")));
         }
+        let mut chunk = vec![0; usize::from_str_radix(line.trim(), 16).expect("a size") + 2];
+        self.0.read_exact(&mut chunk).expect("the whole chunk");
+        chunk.truncate(chunk.len() - 2);
+        chunk
+    }
+
+    /// Reads a head alone.
+    pub fn head(&mut self) -> Answer {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            match self.byte() {
+                Some(byte) => head.push(byte),
+                None => panic!("the connection ended after {:?}", String::from_utf8_lossy(&head)),
+            }
+        }
+        Answer { head: String::from_utf8(head).expect("text"), body: Vec::new() }
     }
 
     fn byte(&mut self) -> Option<u8> {

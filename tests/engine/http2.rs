@@ -12,12 +12,12 @@ use crate::harness::{Gate, Unit};
 
 type Handle = SendRequest<Bytes>;
 
-async fn connect(address: SocketAddr) -> (Handle, Connection<TcpStream, Bytes>) {
+pub async fn connect(address: SocketAddr) -> (Handle, Connection<TcpStream, Bytes>) {
     let stream = TcpStream::connect(address).await.expect("it listens");
     h2::client::handshake(stream).await.expect("a handshake")
 }
 
-async fn get(handle: &Handle, target: &str) -> Result<String, h2::Error> {
+pub async fn get(handle: &Handle, target: &str) -> Result<String, h2::Error> {
     let request = Request::get(format!("http://test{target}")).body(()).expect("a request");
     let (answer, _) = handle.clone().ready().await?.send_request(request, true)?;
     let mut body = answer.await?.into_body();
@@ -30,7 +30,7 @@ async fn get(handle: &Handle, target: &str) -> Result<String, h2::Error> {
     Ok(String::from_utf8(text).expect("text"))
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(future)
 }

@@ -61,7 +61,7 @@ fn a_client_that_stops_taking_many_small_pieces_lets_go() {
     daemon.asleep();
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut frame = u32::try_from(payload.len()).expect("small").to_be_bytes()[1..].to_vec();
     frame.extend([kind, flags]);
     frame.extend(stream.to_be_bytes());
@@ -70,7 +70,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// `POST /upload` to `a`, in HPACK: static table and plain literals (RFC 7541).
-const POST_UPLOAD: &[u8] = b"\x83\x86\x04\x07/upload\x01\x01a";
+pub const POST_UPLOAD: &[u8] = b"\x83\x86\x04\x07/upload\x01\x01a";
 
 /// Says `more` every 50 ms until the peer ends or patience is over; whether it ended.
 fn nag(mut stream: TcpStream, mut more: impl FnMut() -> Vec<u8>) -> bool {
@@ -91,7 +91,7 @@ fn nag(mut stream: TcpStream, mut more: impl FnMut() -> Vec<u8>) -> bool {
     false
 }
 
-fn http2(address: std::net::SocketAddr) -> TcpStream {
+pub fn http2(address: std::net::SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(address).expect("it listens");
     stream.set_nodelay(true).expect("an option");
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").expect("taken");

@@ -10,5 +10,8 @@ mod harness;
 mod http1;
 mod http2;
 mod limits;
+mod masses;
+mod pressure;
 mod sleep;
 mod sockets;
+mod streams;

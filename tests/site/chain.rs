@@ -61,8 +61,14 @@ fn site(handler: impl Handler, limits: Limits, guards: Vec<Box<dyn Guard>>) -> S
     let pattern = Pattern::parse("/{name}").expect("a path");
     let spec = Spec { pattern, hosts: vec![], socket: None, methods: MethodSet::Any };
     let chain = Chain::new(guards, vec![]);
-    let route =
-        Route { verb: "test", operand: String::new(), handler: Box::new(handler), chain, keeps_awake: true };
+    let route = Route {
+        verb: "test",
+        path: "/".into(),
+        operand: String::new(),
+        handler: Box::new(handler),
+        chain,
+        keeps_awake: true,
+    };
     let router = Router::new(vec![spec]).expect("no conflicts");
     Served::site(Site { router, routes: vec![route], limits, is_provisional: false })
 }

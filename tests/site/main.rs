@@ -3,4 +3,5 @@
 mod answers;
 mod chain;
 mod harness;
+mod limits;
 mod mended;

@@ -215,7 +215,7 @@ fn a_key_in_the_wrong_place_is_sent_to_the_right_one() {
             "2:1: `path` stands outside of any route, it belongs below [[route]]",
             "3:1: `sleep` is a table, and this is a number, begin it with [sleep]",
             "4:1: `route` is a table, and this is a string, begin it with [[route]]",
-            "5:1: unknown key \"proxy\", known here: sleep, timeouts, route",
+            "5:1: unknown key \"proxy\", known here: sleep, limits, timeouts, route",
         ]
     );
     assert_eq!(

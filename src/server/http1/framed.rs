@@ -59,7 +59,7 @@ impl<T: Transport> Framed<T> {
 
     /// Reads from the kernel to where hyper wants it, and keeps what is not hyper's yet.
     fn poll_fill(&mut self, cx: &mut Context<'_>, cursor: &mut ReadBufCursor<'_>) -> Poll<io::Result<usize>> {
-        let len = ready!(self.link.transport.poll_read(cx, buffer::unfilled(cursor)))?;
+        let len = ready!(self.link.poll_read(cx, buffer::unfilled(cursor)))?;
         let read = buffer::just_read(cursor, len);
         let share = self.share_of_hyper(read)?;
         self.held.extend_from_slice(&read[share..]);
@@ -140,29 +140,43 @@ impl<T: Transport> Framed<T> {
         record.reading_since.store(self.link.shared.activity.since_origin(), Relaxed);
     }
 
+    /// What has been handed to the kernel may be part of a stream that is not held for.
+    fn let_go(&mut self) {
+        if self.link.record.unheld.count() > 0 {
+            self.hold = None;
+        }
+    }
+
     /// The answer has been handed to the kernel whole.
     fn answered(&mut self, cx: &mut Context<'_>) {
-        let Link { record, shared, .. } = &*self.link;
         match self.turn {
-            _ if record.state() == State::Tunnel => self.turn = Turn::Tunnel,
-            Turn::Answer => {
-                self.turn = Turn::Head(Scanner::default());
-                let now = self.link.extend_if_counted().unwrap_or_else(|| shared.activity.since_origin());
-                record.reading_since.store(now, Relaxed);
-                if self.held.is_empty() {
-                    record.set_state(State::Idle);
-                    self.held = BytesMut::new();
-                    self.hold = None;
-                } else {
-                    record.set_state(State::Head); // the next request has begun: not to be left
-                }
+            _ if self.link.record.state() == State::Tunnel => {
+                self.turn = Turn::Tunnel;
+                self.let_go();
             }
+            Turn::Answer => self.await_next(),
             // The request's body is still coming: hyper reads it out, or closes.
             Turn::Body(_) | Turn::Broken(_) | Turn::Head(_) | Turn::Tunnel => return,
         }
-        record.is_answered.store(false, Relaxed);
+        self.link.record.is_answered.store(false, Relaxed);
         if std::mem::take(&mut self.is_parked) {
             cx.waker().wake_by_ref();
+        }
+    }
+
+    /// It is the client's turn again, whose next request may have begun already.
+    fn await_next(&mut self) {
+        self.turn = Turn::Head(Scanner::default());
+        let Link { record, shared, .. } = &*self.link;
+        let now = self.link.extend_if_counted().unwrap_or_else(|| shared.activity.since_origin());
+        record.reading_since.store(now, Relaxed);
+        if self.held.is_empty() {
+            record.set_state(State::Idle);
+            self.held = BytesMut::new();
+            self.hold = None;
+        } else {
+            record.set_state(State::Head);
+            self.begin(); // not to be left; a stream before it may not have been held for
         }
     }
 }
@@ -243,6 +257,8 @@ impl<T: Transport> Write for Framed<T> {
         let this = self.get_mut();
         if this.link.record.is_answered.load(Relaxed) {
             this.answered(cx);
+        } else if matches!(this.turn, Turn::Answer) {
+            this.let_go();
         }
         Poll::Ready(Ok(()))
     }

@@ -3,7 +3,6 @@
 mod framed;
 
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
@@ -16,6 +15,7 @@ use super::exchange::Serve;
 use super::framing::Refusal;
 use super::link::{Leave, Link, Overdue};
 use super::record::State;
+use super::rest;
 use super::service::{Counted, Protocol};
 use super::shared::Stage;
 use super::transport::{PeerEvent, Transport};
@@ -32,6 +32,8 @@ enum End {
     Refused(Refusal),
     Quiet,
     Over,
+    /// Idle for a moment: not an end.
+    Rest,
 }
 
 /// Serves requests until the connection ends; `held` are its first bytes, read already.
@@ -41,23 +43,42 @@ pub async fn serve<T: Transport, S: Serve>(
     hold: Hold,
     service: Arc<S>,
 ) -> Ended {
+    let mut clock = Clock::default();
+    let mut request = (held, hold);
+    loop {
+        if let Some(ended) = converse(link, request, &service, &mut clock).await {
+            return ended;
+        }
+        match rest::until_request(link, &mut clock).await {
+            Ok(next) => request = next,
+            Err(ended) => return ended,
+        }
+    }
+}
+
+/// Serves requests until the connection ends, or has been idle for a moment (`None`).
+async fn converse<T: Transport, S: Serve>(
+    link: &Arc<Link<T>>,
+    (held, hold): (BytesMut, Hold),
+    service: &Arc<S>,
+    clock: &mut Clock,
+) -> Option<Ended> {
     let activity = hold.activity().clone();
     let io = framed::Framed::new(link.clone(), held, hold);
     let connection = hyper::server::conn::http1::Builder::new()
         .half_close(true)
         .header_read_timeout(None)
         .max_buf_size(MAX_BUFFER)
-        .serve_connection(io, Counted::new(service, link, Protocol::Http1))
+        .serve_connection(io, Counted::new(service.clone(), link, Protocol::Http1))
         .with_upgrades();
-    let mut connection = pin!(connection);
-    let mut clock = Clock::default();
+    let mut connection = Box::pin(connection); // not part of the task, which is there also while it rests
     let end = poll_fn(|cx| {
         link.record.waker.register(cx.waker());
         loop {
             if let Poll::Ready(result) = connection.as_mut().poll(cx) {
                 return Poll::Ready(finished(link, &result));
             }
-            match poll_outside(link, &mut clock, cx) {
+            match poll_outside(link, clock, cx) {
                 Poll::Ready(Some(end)) => return Poll::Ready(end),
                 Poll::Ready(None) => {} // hyper is to look again
                 Poll::Pending => return Poll::Pending,
@@ -66,12 +87,13 @@ pub async fn serve<T: Transport, S: Serve>(
     })
     .await;
     // The next hold begins before that of hyper's transport, dropped on return, ends.
-    match end {
+    Some(match end {
         End::Answered => Ended::Answered(activity.hold()),
         End::Refused(refusal) => Ended::Refused(refusal, activity.hold()),
         End::Quiet => Ended::Quiet,
         End::Over => Ended::Over,
-    }
+        End::Rest => return None,
+    })
 }
 
 fn finished<T: Transport>(link: &Link<T>, result: &hyper::Result<()>) -> End {
@@ -100,8 +122,11 @@ fn poll_outside<T: Transport>(link: &Link<T>, clock: &mut Clock, cx: &mut Contex
         return Poll::Ready(Some(End::Over));
     }
     let is_idle = link.record.state() == State::Idle;
-    if is_idle && link.shared.closes_idle() && link.leave_if_quiet() == Leave::HalfClosed {
+    if is_idle && link.is_to_leave() && link.leave_if_quiet() == Leave::HalfClosed {
         return Poll::Ready(Some(End::Quiet));
+    }
+    if is_idle && link.record.is_asked_to_rest() {
+        return Poll::Ready(Some(End::Rest));
     }
     match clock.poll_overdue(cx, link) {
         Poll::Ready(overdue) => poll_overdue(link, overdue),

@@ -46,8 +46,12 @@ impl<T: Transport> Followed<T> {
             if record.state() != State::Busy {
                 record.reading_since.store(0, Relaxed);
                 record.set_state(State::Busy);
-                self.hold = self.hold.take().or_else(|| shared.activity.hold());
             }
+            self.hold = match self.hold.take() {
+                _ if self.streams.open() <= record.unheld.count() => None,
+                None => shared.activity.hold(),
+                hold => hold,
+            };
             let head = self.streams.head_under_way();
             let is_same_head = head.is_some() && head == std::mem::replace(&mut self.head, head);
             let since = match record.reading_since.load(Relaxed) {
@@ -72,7 +76,7 @@ impl<T: Transport> Read for Followed<T> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let is_progress = if this.held.is_empty() {
-            let len = ready!(this.link.transport.poll_read(cx, buffer::unfilled(&mut cursor)))?;
+            let len = ready!(this.link.poll_read(cx, buffer::unfilled(&mut cursor)))?;
             let is_progress = this.streams.received(buffer::just_read(&mut cursor, len));
             buffer::commit(&mut cursor, len);
             is_progress

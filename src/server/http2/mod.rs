@@ -3,8 +3,8 @@
 mod followed;
 
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
@@ -22,6 +22,9 @@ use crate::lifecycle::Hold;
 
 /// Most streams a client may have open at once.
 const MAX_STREAMS: u32 = 250;
+
+/// How much of each stream's answer waits for a client that does not take it, in bytes (and the piece that went beyond).
+const MAX_SEND_BUFFER: usize = 64 * 1024;
 
 /// What a connection should do next.
 enum Next {
@@ -44,8 +47,9 @@ pub async fn serve<T: Transport, S: Serve>(
     let io = followed::Followed::new(link.clone(), held, hold);
     let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .max_concurrent_streams(MAX_STREAMS)
+        .max_send_buf_size(MAX_SEND_BUFFER)
         .serve_connection(io, Counted::new(service, link, Protocol::Http2));
-    let mut connection = pin!(connection);
+    let mut connection = Box::pin(connection); // large, and the task has room for every kind of connection
     let mut clock = Clock::default();
     poll_fn(|cx| {
         link.record.waker.register(cx.waker());
@@ -78,10 +82,14 @@ fn finished<T: Transport>(link: &Link<T>, result: &hyper::Result<()>) -> Ended {
 
 fn next<T: Transport>(link: &Link<T>, clock: &mut Clock, cx: &mut Context<'_>) -> Next {
     link.note_untaken_answers();
-    let is_idle = link.record.state() == State::Idle;
+    let record = &link.record;
+    // Or all its streams are such that the process may sleep over them.
+    let unheld = record.unheld.count();
+    let is_unheld = unheld > 0 && record.in_flight.load(Relaxed) as usize == unheld;
+    let is_idle = is_unheld || record.state() == State::Idle;
     match link.shared.stage() {
         Stage::Cut => return Next::Stop,
-        Stage::CloseIdle if is_idle && !link.has_said_goodbye() && link.shared.closes_idle() => {
+        Stage::CloseIdle | Stage::Open if is_idle && !link.has_said_goodbye() && link.is_to_leave() => {
             return Next::Goodbye;
         }
         Stage::Drain if !link.has_said_goodbye() => return Next::Goodbye,

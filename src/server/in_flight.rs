@@ -1,0 +1,152 @@
+//! Requests in the service's hands, and what they are to the sleep: counted, listed for whoever asks, and, once they
+//! have become streams, held for by their policy.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::{Mutex, PoisonError};
+
+use super::exchange::{Exchange, Part};
+use crate::lifecycle::story::count;
+
+/// A request in the service's hands, from the call to the end of the answer's body.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    exchange: Exchange,
+    is_untaken: bool,
+}
+
+impl InFlight {
+    pub(super) fn begin(exchange: Exchange) -> Self {
+        let (record, shared) = (exchange.record(), exchange.shared());
+        record.in_flight.fetch_add(1, Relaxed);
+        shared.in_flight.fetch_add(1, Relaxed);
+        record.in_hand.add(&exchange);
+        Self { exchange, is_untaken: false }
+    }
+
+    pub(super) fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+
+    /// Whether a piece of the answer has been given that the connection has not asked to go on from.
+    pub(super) fn set_untaken(&mut self, is_untaken: bool) {
+        if is_untaken != self.is_untaken {
+            self.is_untaken = is_untaken;
+            let untaken = &self.exchange.record().untaken;
+            if is_untaken {
+                untaken.fetch_add(1, Relaxed)
+            } else {
+                untaken.fetch_sub(1, Relaxed)
+            };
+        }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.set_untaken(false);
+        let (record, shared) = (self.exchange.record(), self.exchange.shared());
+        if self.exchange.counts() {
+            record.counts.store(true, Release);
+            count(&shared.tally.served);
+        } else {
+            count(&shared.tally.noise);
+        }
+        // An upgraded HTTP/1 connection goes on as it: until the connection is closed.
+        if self.exchange.part() != Part::Upgrade {
+            self.exchange.end_stream();
+            record.in_hand.remove(&self.exchange);
+        }
+        shared.in_flight.fetch_sub(1, Relaxed);
+        record.in_flight.fetch_sub(1, Relaxed);
+        record.is_answered.store(true, Release);
+    }
+}
+
+/// The exchanges of one connection, for whoever tells of them. The lock is the connection's own, taken for a few
+/// instructions when a request begins and ends, and waited for only while somebody walks all connections.
+///
+/// An exchange knows its record and is listed in it: the circle is broken when it ends, or with its connection.
+#[derive(Debug, Default)]
+pub(super) struct InHand(Mutex<Hands>);
+
+/// HTTP/1 never has a second one, so that it never allocates.
+#[derive(Debug, Default)]
+struct Hands {
+    first: Option<Exchange>,
+    more: Vec<Exchange>,
+}
+
+impl InHand {
+    fn add(&self, exchange: &Exchange) {
+        let mut hands = self.lock();
+        if hands.first.is_none() {
+            hands.first = Some(exchange.clone());
+        } else {
+            hands.more.push(exchange.clone());
+        }
+    }
+
+    fn remove(&self, exchange: &Exchange) {
+        let mut hands = self.lock();
+        if hands.first.as_ref().is_some_and(|first| first.is(exchange)) {
+            hands.first = None;
+        } else if let Some(at) = hands.more.iter().position(|one| one.is(exchange)) {
+            hands.more.swap_remove(at);
+        }
+        if hands.more.is_empty() {
+            hands.more = Vec::new(); // the many streams of one moment leave no memory behind
+        }
+    }
+
+    /// Forgets all of them: the connection is closed.
+    pub(super) fn clear(&self) {
+        *self.lock() = Hands::default();
+    }
+
+    /// Walks them.
+    pub(super) fn each(&self, visit: impl FnMut(&Exchange)) {
+        let hands = self.lock();
+        hands.first.iter().chain(&hands.more).for_each(visit);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Hands> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner) // a list is whole after any panic
+    }
+}
+
+/// The streams of one connection whose policy lets the process sleep, and of those the ones whose bytes restart the
+/// clock. Only what is *not* held for is counted here.
+#[derive(Debug, Default)]
+pub(super) struct Unheld {
+    all: std::sync::atomic::AtomicU32,
+    stirring: std::sync::atomic::AtomicU32,
+}
+
+impl Unheld {
+    /// One more stream that is not held for; `stirs`: its bytes restart the clock.
+    pub(super) fn begin(&self, stirs: bool) {
+        self.all.fetch_add(1, Release);
+        self.stirring.fetch_add(stirs.into(), Release);
+    }
+
+    /// One of them ends.
+    pub(super) fn end(&self, stirs: bool) {
+        self.all.fetch_sub(1, Release);
+        self.calm(stirs);
+    }
+
+    /// The bytes of one of them no longer matter.
+    pub(super) fn calm(&self, stirs: bool) {
+        self.stirring.fetch_sub(stirs.into(), Release);
+    }
+
+    /// Streams that are not held for.
+    pub(super) fn count(&self) -> usize {
+        self.all.load(Acquire) as usize
+    }
+
+    /// Whether bytes on this connection restart the clock.
+    pub(super) fn stirs(&self) -> bool {
+        self.stirring.load(Relaxed) > 0
+    }
+}

@@ -8,8 +8,8 @@
 //! - [`phase`]: the machine above, pure: facts and `now` in, one step out;
 //! - [`activity`]: what must not be left (holds) and what restarts the clock (extends), counted on edges;
 //! - [`keeper`]: the one task that owns the listeners, accepts, and alone decides to leave;
-//! - [`doors`], [`shortage`], [`partners`], `calls`: what it listens on, what is said when nothing more fits, whom it
-//!   works with, and calls them when they may block;
+//! - [`doors`], [`shortage`], [`partners`]: what it listens on, what is said when nothing more fits, whom it works with;
+//! - `calls`: the way to those of them that may block;
 //! - [`signals`], [`notify`], [`status`], [`story`], [`time_of_day`]: what it hears, and what it tells systemd and people;
 //! - [`life`]: one life of the process as a value, for the story and for whoever keeps it;
 //! - [`footprint`]: what it keeps of the machine's memory.

@@ -17,15 +17,18 @@ pub struct Tally {
     pub noise: AtomicU64,
     pub accepted: AtomicU64,
     pub datagrams: AtomicU64,
-    pub rested: AtomicU64, // connections that let go of their buffers: no figure, but a reason to give memory back
+    /// Connections that let go of their buffers (see [`super::footprint`]): no part of the story.
+    pub rested: AtomicU64,
     pub late_bytes: AtomicU64,
 }
 
 impl Tally {
     /// A number that changes with everything that is done.
     pub fn work(&self) -> u64 {
-        let Figures { served, noise, accepted, datagrams, .. } = self.figures();
-        served + noise + accepted + datagrams + self.rested.load(Relaxed)
+        [&self.served, &self.noise, &self.accepted, &self.datagrams, &self.rested]
+            .iter()
+            .map(|counter| counter.load(Relaxed))
+            .sum()
     }
 
     /// What was counted by now.

@@ -29,6 +29,10 @@ const FIRST_TICK: Duration = Duration::from_millis(100);
 /// What systemd is asked for beyond the drain: children get 5 s after their TERM, then logs are flushed.
 const STOP_MARGIN: Duration = Duration::from_secs(7);
 
+/// How many connections are taken at most from the queues of listeners bound by hand before they are closed: more than
+/// their backlog (4096) holds.
+const LAST_SWEEP: u32 = 8192;
+
 /// How long falling asleep waits for a flush that hangs.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
@@ -193,7 +197,7 @@ impl<C: Connections> Keeper<C> {
                 Step::Sweep => return None,
                 Step::Drain => self.begin_drain(),
                 Step::StopAccepting => self.stop_accepting(),
-                Step::Cut => self.cut(),
+                Step::Cut => self.cut("at the end of the drain"),
                 Step::Stay => match self.machine.phase() {
                     Phase::Gone(exit) => return Some(exit),
                     _ => return None,
@@ -285,7 +289,7 @@ impl<C: Connections> Keeper<C> {
                 let facts = self.facts();
                 match self.machine.step(Event::Signal, &facts) {
                     Step::Drain => self.begin_drain(),
-                    Step::Cut => self.cut(),
+                    Step::Cut => self.cut("by a second signal"),
                     _ => {}
                 }
             }
@@ -311,20 +315,26 @@ impl<C: Connections> Keeper<C> {
     }
 
     /// From here on what comes waits in the kernel for the next process; nobody comes after a listener of our own,
-    /// so that one is emptied first.
+    /// so that one is emptied first: of all that was in the queue, and not of a flood that never ends.
     fn stop_accepting(&mut self) {
+        let mut left = LAST_SWEEP;
         while self.doors.any_bound() {
             match self.doors.sweep() {
-                Ok(Some(arrival)) => self.admit(arrival),
+                Ok(Some(arrival)) if left > 0 => self.admit(arrival),
+                Ok(Some(arrival)) => {
+                    self.admit(arrival);
+                    self.doors.close_bound();
+                }
                 _ => self.doors.close_bound(),
             }
+            left = left.saturating_sub(1);
         }
         self.connections.phase_changed(self.machine.phase());
     }
 
-    fn cut(&self) {
+    fn cut(&self, when: &str) {
         for what in self.connections.cut() {
-            tracing::warn!(cut = %what, "cut at the end of the drain: {what}");
+            tracing::warn!(cut = %what, "cut {when}: {what}");
         }
     }
 

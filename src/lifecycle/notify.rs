@@ -4,6 +4,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -14,9 +15,9 @@ pub fn ready(text: &str) {
     send(&[NotifyState::Ready, NotifyState::Status(&one_line(text))]);
 }
 
-/// `STATUS=`, the line of `systemctl status`.
-pub fn status(text: &str) {
-    send(&[NotifyState::Status(&one_line(text))]);
+/// `STATUS=`, the line of `systemctl status`; whether it was sent. It is not waited for: see [`try_send`].
+pub fn status(text: &str) -> bool {
+    try_send(&NotifyState::Status(&one_line(text)))
 }
 
 /// `STOPPING=1`. systemd arms its stop timeout with it, so there is no way back.
@@ -38,9 +39,9 @@ pub fn extend_timeout(by: Duration) {
     send(&[NotifyState::Custom(&format!("EXTEND_TIMEOUT_USEC={}", by.as_micros()))]);
 }
 
-/// `WATCHDOG=1`.
+/// `WATCHDOG=1`. It is not waited for: see [`try_send`].
 pub fn watchdog() {
-    send(&[NotifyState::Watchdog]);
+    try_send(&NotifyState::Watchdog);
 }
 
 /// How often systemd wants [`watchdog`]: half of `WatchdogSec=`; `None` when it does not watch.
@@ -73,6 +74,17 @@ fn send(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::debug!(%error, "cannot notify systemd");
     }
+}
+
+/// Sends what can be left out, unless a systemd that is busy (with daemon-reload, say) has a full queue: sd-notify would
+/// wait for it, and with it every request. Whether it was sent.
+fn try_send(state: &NotifyState<'_>) -> bool {
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return true };
+    let sent = UnixDatagram::unbound().and_then(|socket| {
+        socket.set_nonblocking(true)?;
+        socket.send_to(state.to_string().as_bytes(), path)
+    });
+    sent.inspect_err(|error| tracing::debug!(%error, "cannot notify systemd")).is_ok()
 }
 
 /// sd-notify escapes nothing: a line break would begin another assignment.

@@ -15,8 +15,7 @@ pub struct Status {
 impl Status {
     /// Sends `text` unless it was the last one sent.
     pub fn tell(&mut self, text: String) {
-        if text != self.last {
-            notify::status(&text);
+        if text != self.last && notify::status(&text) {
             self.last = text;
         }
     }

@@ -172,7 +172,7 @@ fn holder_of(exchange: &Exchange, record: &Record, now: u64) -> Holder {
         Part::Asked if record.reading_since.load(Relaxed) != 0 => (What::Request, "its body is waited for"),
         Part::Asked => (What::Request, "being answered"),
         Part::Answer if record.writing_since.load(Relaxed) != 0 => {
-            (What::Request, "the client takes nothing")
+            (What::Request, "its answer waits for the client")
         }
         Part::Answer => (What::Request, "its answer is being sent"),
         Part::Stream => (What::Stream, "open"),

@@ -47,6 +47,9 @@ impl Drop for InFlight {
         let (record, shared) = (self.exchange.record(), self.exchange.shared());
         if self.exchange.counts() {
             record.counts.store(true, Release);
+            if record.is_over.load(Acquire) {
+                shared.activity.extend(); // its client is gone, and the connection asks no more
+            }
             count(&shared.tally.served);
         } else {
             count(&shared.tally.noise);

@@ -155,6 +155,13 @@ impl<T: Transport> Link<T> {
         (counts.load(Acquire) && counts.swap(false, AcqRel)).then(|| self.shared.activity.extend())
     }
 
+    /// hyper has let go of the connection. What was in hand, if anything, ends after this: see [`super::in_flight`].
+    pub fn let_go(&self) {
+        // Noted before the hold ends: nobody may see the count at zero with the old time.
+        self.extend_if_counted();
+        self.record.is_over.store(true, Release);
+    }
+
     /// Refuses the request under way: hyper is told the connection ends, the answer is written after it let go.
     pub fn refuse(&self, refusal: Refusal) {
         self.refusal.store(refusal as u8, Release);

@@ -60,6 +60,8 @@ pub struct Record {
     pub counts: AtomicBool,
     /// Our side was closed while all was quiet: its end is not waited for.
     pub is_quiet: AtomicBool,
+    /// Nobody reads or writes it any more: what still ends there restarts the clock by itself.
+    pub is_over: AtomicBool,
     /// Its requests.
     pub(super) in_hand: InHand,
     /// Its streams that are not held for.
@@ -170,6 +172,7 @@ impl Roll {
             has_next: AtomicBool::new(false),
             counts: AtomicBool::new(false),
             is_quiet: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
             in_hand: InHand::default(),
             unheld: Unheld::default(),
             asked_to_leave: AtomicU64::new(0),

@@ -102,7 +102,7 @@ fn a_second_signal_cuts() {
     daemon.signal(libc::SIGINT);
     let (status, log) = daemon.left();
     assert_eq!(status.code(), Some(75), "{log}");
-    assert!(log.contains("cut at the end of the drain: a request of 127.0.0.1:"), "{log}");
+    assert!(log.contains("cut by a second signal: a request of 127.0.0.1:"), "{log}");
     assert_eq!(waiting.line(), "");
 }
 

@@ -407,3 +407,19 @@ fn a_window_of_nothing_or_rubbish_is_refused() {
         assert!(text.contains("--sleep-after"), "{after:?}: {text}");
     }
 }
+
+#[test]
+fn a_request_whose_client_left_restarts_the_clock_too() {
+    let mut unit = Unit::new().set("AFTER", 60_000).set("MIN_AWAKE", 0);
+    let web = unit.tcp("127.0.0.1:0", "web");
+    let gate = Gate::new(&unit.folder, "gate");
+    let mut client = connect(web);
+    client.send(format!("GET /gate?{} HTTP/1.1\r\nHost: test\r\n\r\n", gate.query()));
+    let mut daemon = unit.start();
+    let mut waiting = gate.arrived();
+    reset(client.0);
+    assert_eq!(waiting.line(), "", "the handler is dropped");
+    daemon.hear("STATUS=quiet since");
+    daemon.signal(libc::SIGTERM);
+    assert_eq!(daemon.left().0.code(), Some(0));
+}

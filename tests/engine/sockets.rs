@@ -2,7 +2,7 @@
 
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::AsFd;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -255,4 +255,22 @@ fn without_inherited_sockets_it_never_sleeps() {
     daemon.signal(libc::SIGTERM);
     let (status, log) = daemon.left();
     assert!(status.success() && log.contains("no socket was inherited"), "{log}");
+}
+
+#[test]
+fn a_systemd_that_reads_nothing_keeps_no_request_waiting() {
+    let mut unit = Unit::new().set("MIN_AWAKE", 60_000);
+    let web = unit.tcp("127.0.0.1:0", "web");
+    let gate = Gate::new(&unit.folder, "gate");
+    let _daemon = unit.wake();
+    let mut waiting = connect(web);
+    waiting.send(format!("GET /gate?{} HTTP/1.1\r\nHost: test\r\n\r\n", gate.query()));
+    let _held = gate.arrived(); // so that there is a status to tell
+    let flood = UnixDatagram::unbound().expect("a socket");
+    flood.set_nonblocking(true).expect("an option");
+    while flood.send_to(b"X=1", unit.folder.join("notify")).is_ok() {}
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(2500) {
+        assert_eq!(connect(web).get("/").text(), "ok"); // the status is told once a second
+    }
 }

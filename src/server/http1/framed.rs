@@ -58,6 +58,7 @@ impl<T: Transport> Framed<T> {
     /// A connection whose first bytes have come: `held`, under the hold it was accepted with.
     pub fn new(link: Arc<Link<T>>, held: BytesMut, hold: Hold) -> Self {
         let turn = Turn::Before(EmptyLines::default());
+        link.record.is_over.store(false, Relaxed);
         Self { link, hold: Some(hold), turn, held, pass: 0, is_parked: false, is_last: false }
     }
 
@@ -312,8 +313,7 @@ impl<T: Transport> Write for Framed<T> {
 
 impl<T: Transport> Drop for Framed<T> {
     fn drop(&mut self) {
-        // Note the time before the hold ends: nobody may see the count at zero with the old time.
-        self.link.extend_if_counted();
+        self.link.let_go();
     }
 }
 

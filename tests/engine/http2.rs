@@ -1,6 +1,7 @@
 //! HTTP/2 with prior knowledge: its own client, so that GOAWAY and PING are seen.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -156,4 +157,39 @@ fn a_panic_is_a_500_with_an_id_here_too() {
         assert!(page.starts_with("500 Internal Server Error\nid "), "{page}");
     });
     daemon.asleep();
+}
+
+#[test]
+fn a_body_that_the_handler_leaves_unread_is_not_waited_for() {
+    let mut unit = Unit::new().set("BODY", 200);
+    let web = unit.tcp("127.0.0.1:0", "web");
+    let gate = Arc::new(Gate::new(&unit.folder, "gate"));
+    let daemon = unit.wake();
+    block_on(async {
+        let (handle, connection) = connect(web).await;
+        let connection = tokio::spawn(connection);
+        let target = format!("http://test/gate?{}", gate.query());
+        let request = Request::post(target).body(()).expect("a request");
+        let (answer, mut body) =
+            handle.ready().await.expect("open").send_request(request, false).expect("sent");
+        let waiting = gate.arrived_async().await;
+        body.reserve_capacity(4 * 1024 * 1024);
+        let mut sent = 0;
+        while let Ok(Some(Ok(room))) =
+            tokio::time::timeout(Duration::from_millis(600), next_room(&mut body)).await
+        {
+            body.send_data(Bytes::from(vec![b'x'; room]), false).expect("sent");
+            sent += room;
+        }
+        assert!(sent > 65_535, "as much as there is room for, and then three times timeouts.body: {sent}");
+        waiting.open();
+        assert_eq!(answer.await.expect("not cut").status(), 200);
+        body.send_reset(h2::Reason::NO_ERROR);
+        connection.await.expect("no panic").expect("a clean end");
+    });
+    daemon.asleep();
+}
+
+async fn next_room(body: &mut h2::SendStream<Bytes>) -> Option<Result<usize, h2::Error>> {
+    std::future::poll_fn(|cx| body.poll_capacity(cx)).await
 }

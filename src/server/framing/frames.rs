@@ -10,6 +10,7 @@ mod wire {
     pub const HEADERS: u8 = 1;
     pub const RST_STREAM: u8 = 3;
     pub const GOAWAY: u8 = 7;
+    pub const WINDOW_UPDATE: u8 = 8;
     pub const CONTINUATION: u8 = 9;
     pub const END_STREAM: u8 = 1;
     pub const END_HEADERS: u8 = 4;
@@ -17,10 +18,18 @@ mod wire {
     pub const PREFACE_LEN: usize = 24;
 }
 
+/// How much of a request's body a client may send unread, in bytes: our SETTINGS_INITIAL_WINDOW_SIZE.
+pub const STREAM_WINDOW: u32 = 1024 * 1024;
+
+/// That of a connection, before we have widened it (RFC 9113 section 6.9.2).
+const FIRST_WINDOW: i64 = 65_535;
+
 /// The streams of one connection.
 #[derive(Debug)]
 pub struct Streams {
     open: Vec<Stream>,
+    /// How much the client may send on all of them together.
+    window: i64,
     /// Highest stream the client has opened.
     last: u32,
     /// Streams above this are not served: our GOAWAY said so.
@@ -33,6 +42,8 @@ pub struct Streams {
 struct Stream {
     id: u32,
     is_request_whole: bool,
+    /// How much the client may send on it: below 1 it is not the client who is waited for.
+    window: i64,
 }
 
 /// Cuts one direction into frames, keeping nine bytes at most.
@@ -44,7 +55,7 @@ struct Cutter {
     skip: usize,
     /// The frame that began last.
     last: Option<Frame>,
-    /// The first bytes of a GOAWAY's payload, which are looked into.
+    /// The first bytes of the payload of GOAWAY and WINDOW_UPDATE, which are looked into.
     peek: Option<([u8; 4], usize)>,
 }
 
@@ -53,6 +64,8 @@ struct Frame {
     kind: u8,
     flags: u8,
     stream: u32,
+    /// Of its payload.
+    len: u32,
 }
 
 impl Frame {
@@ -66,13 +79,15 @@ impl Frame {
 enum Seen {
     Frame(Frame),
     LastStream(u32),
+    Window { stream: u32, more: u32 },
 }
 
 impl Default for Streams {
     fn default() -> Self {
         // The client's preface precedes its frames (RFC 9113 section 3.4).
         let received = Cutter { skip: wire::PREFACE_LEN, ..Cutter::default() };
-        Self { open: Vec::new(), last: 0, limit: u32::MAX, received, sent: Cutter::default() }
+        let sent = Cutter::default();
+        Self { open: Vec::new(), window: FIRST_WINDOW, last: 0, limit: u32::MAX, received, sent }
     }
 }
 
@@ -80,13 +95,20 @@ impl Streams {
     /// Follows bytes that came in; whether any are of a request.
     pub fn received(&mut self, bytes: &[u8]) -> bool {
         let (open, last, limit) = (&mut self.open, &mut self.last, self.limit);
+        let window = &mut self.window;
         self.received.cut(bytes, |seen| {
-            let Seen::Frame(Frame { kind, flags, stream }) = seen else { return };
+            let Seen::Frame(Frame { kind, flags, stream, len }) = seen else { return };
+            if kind == wire::DATA {
+                *window = window.saturating_sub(len.into());
+                let own = open.iter_mut().find(|open| open.id == stream).map(|open| &mut open.window);
+                own.into_iter().for_each(|own| *own = own.saturating_sub(len.into()));
+            }
             match kind {
                 wire::HEADERS if stream > *last => {
                     *last = stream;
                     if stream <= limit {
-                        open.push(Stream { id: stream, is_request_whole: flags & wire::END_STREAM != 0 });
+                        let is_request_whole = flags & wire::END_STREAM != 0;
+                        open.push(Stream { id: stream, is_request_whole, window: STREAM_WINDOW.into() });
                     }
                 }
                 wire::DATA | wire::HEADERS if flags & wire::END_STREAM != 0 => {
@@ -102,12 +124,12 @@ impl Streams {
 
     /// Follows bytes that went out; whether any are of an answer.
     pub fn sent(&mut self, bytes: &[u8]) -> bool {
-        let (open, limit) = (&mut self.open, &mut self.limit);
+        let (open, limit, window) = (&mut self.open, &mut self.limit, &mut self.window);
         self.sent.cut(bytes, |seen| match seen {
             Seen::Frame(Frame { kind: wire::RST_STREAM, stream, .. }) => {
                 open.retain(|open| open.id != stream)
             }
-            Seen::Frame(Frame { kind: wire::DATA | wire::HEADERS, flags, stream })
+            Seen::Frame(Frame { kind: wire::DATA | wire::HEADERS, flags, stream, .. })
                 if flags & wire::END_STREAM != 0 =>
             {
                 open.retain(|open| open.id != stream);
@@ -116,6 +138,11 @@ impl Streams {
             Seen::LastStream(last) => {
                 *limit = last;
                 open.retain(|open| open.id <= last);
+            }
+            Seen::Window { stream: 0, more } => *window = window.saturating_add(more.into()),
+            Seen::Window { stream, more } => {
+                let own = open.iter_mut().find(|open| open.id == stream).map(|open| &mut open.window);
+                own.into_iter().for_each(|own| *own = own.saturating_add(more.into()));
             }
         })
     }
@@ -130,14 +157,15 @@ impl Streams {
         self.last > 0
     }
 
-    /// Whether a request is still on its way in.
-    pub fn any_request_incomplete(&self) -> bool {
-        self.head_under_way().is_some() || self.open.iter().any(|stream| !stream.is_request_whole)
+    /// Whether more of a request is the client's to send: what we give it no window for is not waited for.
+    pub fn awaits_client(&self) -> bool {
+        let may_send = |stream: &Stream| !stream.is_request_whole && stream.window > 0;
+        self.head_under_way().is_some() || (self.window > 0 && self.open.iter().any(may_send))
     }
 
     /// The stream whose head has begun and is not whole.
     pub fn head_under_way(&self) -> Option<u32> {
-        let Frame { kind, flags, stream } = self.received.last?;
+        let Frame { kind, flags, stream, .. } = self.received.last?;
         let is_head = matches!(kind, wire::HEADERS | wire::CONTINUATION);
         let is_whole = self.received.skip == 0 && flags & wire::END_HEADERS != 0;
         (is_head && !is_whole).then_some(stream)
@@ -154,8 +182,14 @@ impl Cutter {
                 *have += 1;
                 (self.skip, bytes) = (self.skip - 1, &bytes[1..]);
                 if *have == word.len() {
-                    see(Seen::LastStream(u32::from_be_bytes(*word) & 0x7fff_ffff));
+                    let word = u32::from_be_bytes(*word) & 0x7fff_ffff;
                     self.peek = None;
+                    see(match self.last {
+                        Some(Frame { kind: wire::WINDOW_UPDATE, stream, .. }) => {
+                            Seen::Window { stream, more: word }
+                        }
+                        _ => Seen::LastStream(word),
+                    });
                 }
             } else if self.skip > 0 {
                 let some = self.skip.min(bytes.len());
@@ -177,11 +211,13 @@ impl Cutter {
     fn begin_frame(&mut self) -> Frame {
         let [a, b, c, kind, flags, s0, s1, s2, s3] = self.header;
         self.have = 0;
-        self.skip = u32::from_be_bytes([0, a, b, c]) as usize;
-        if kind == wire::GOAWAY && self.skip >= 4 {
+        let len = u32::from_be_bytes([0, a, b, c]);
+        self.skip = len as usize;
+        if matches!(kind, wire::GOAWAY | wire::WINDOW_UPDATE) && self.skip >= 4 {
             self.peek = Some(([0; 4], 0));
         }
-        let frame = Frame { kind, flags, stream: u32::from_be_bytes([s0, s1, s2, s3]) & 0x7fff_ffff };
+        let stream = u32::from_be_bytes([s0, s1, s2, s3]) & 0x7fff_ffff;
+        let frame = Frame { kind, flags, stream, len };
         self.last = Some(frame);
         frame
     }
@@ -215,9 +251,9 @@ mod tests {
         for byte in wire.chunks(1) {
             streams.received(byte);
         }
-        assert_eq!((streams.open(), streams.any_request_incomplete()), (2, true));
+        assert_eq!((streams.open(), streams.awaits_client()), (2, true));
         streams.received(&frame(0, 1, 3, b"body"));
-        assert!(!streams.any_request_incomplete());
+        assert!(!streams.awaits_client());
         streams.received(&frame(1, 5, 3, b"late trailers open nothing"));
         assert_eq!(streams.open(), 2);
         streams.sent(&frame(1, 4, 1, b"head"));
@@ -250,9 +286,28 @@ mod tests {
             assert_eq!(streams.received(byte), is_whole || streams.open() > 0);
             assert_eq!(streams.head_under_way(), (streams.open() > 0).then_some(1));
         }
-        assert!(streams.any_request_incomplete(), "END_STREAM, but no END_HEADERS");
+        assert!(streams.awaits_client(), "END_STREAM, but no END_HEADERS");
         streams.received(&frame(9, 4, 1, b"rest"));
-        assert_eq!((streams.head_under_way(), streams.any_request_incomplete()), (None, false));
+        assert_eq!((streams.head_under_way(), streams.awaits_client()), (None, false));
+    }
+
+    #[test]
+    fn what_no_window_is_given_for_is_not_waited_for() {
+        let mut streams = Streams::default();
+        streams.received(&preface());
+        streams.received(&frame(1, 4, 1, b"head"));
+        assert!(streams.awaits_client());
+        streams.received(&frame(0, 0, 1, &vec![0; 65_535]));
+        assert!(!streams.awaits_client(), "the connection's window is used up");
+        streams.sent(&frame(8, 0, 0, &(2 * STREAM_WINDOW).to_be_bytes()));
+        assert!(streams.awaits_client());
+        streams.received(&frame(0, 0, 1, &vec![0; STREAM_WINDOW as usize - 65_535]));
+        assert!(!streams.awaits_client(), "the stream's window is used up");
+        for byte in frame(8, 0, 1, &1u32.to_be_bytes()) {
+            assert!(!streams.awaits_client());
+            streams.sent(&[byte]);
+        }
+        assert!(streams.awaits_client());
     }
 
     proptest! {

@@ -55,7 +55,7 @@ impl<T: Transport> Followed<T> {
             let head = self.streams.head_under_way();
             let is_same_head = head.is_some() && head == std::mem::replace(&mut self.head, head);
             let since = match record.reading_since.load(Relaxed) {
-                _ if !self.streams.any_request_incomplete() => 0,
+                _ if !self.streams.awaits_client() => 0,
                 since if since != 0 && (is_same_head || !is_progress) => since,
                 _ => shared.activity.since_origin(),
             };

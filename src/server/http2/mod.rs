@@ -13,6 +13,7 @@ use hyper_util::rt::TokioExecutor;
 use super::clock::Clock;
 use super::connection::Ended;
 use super::exchange::Serve;
+use super::framing::frames::STREAM_WINDOW;
 use super::link::{Link, Overdue};
 use super::record::State;
 use super::service::{Counted, Protocol};
@@ -48,6 +49,7 @@ pub async fn serve<T: Transport, S: Serve>(
     let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .max_concurrent_streams(MAX_STREAMS)
         .max_send_buf_size(MAX_SEND_BUFFER)
+        .initial_stream_window_size(STREAM_WINDOW)
         .serve_connection(io, Counted::new(service, link, Protocol::Http2));
     let mut connection = Box::pin(connection); // large, and the task has room for every kind of connection
     let mut clock = Clock::default();

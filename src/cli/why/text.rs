@@ -36,7 +36,7 @@ fn awake(look: &Value, now: SystemTime) -> String {
         _ => "awake",
     };
     let since = began(life).map_or_else(String::new, |at| format!(", since {}", clock_and_age(at, now)));
-    let mut text = format!("{} is {state}: pid {}{since}\n\n", str_of(look, "name"), look["pid"]);
+    let mut text = format!("{} is {state}: pid {}{since}\n\n", title(look), look["pid"]);
     text.push_str(&holders(look));
     let mut facts = vec![fact("Sleeps", sleeps(look, now))];
     facts.extend(facts_of(look));

@@ -39,8 +39,8 @@
 //! }
 //! ```
 //!
-//! Every request carries an [`Exchange`] as an extension: who asked, on which socket, whether it counts, and when the
-//! client or the daemon is leaving.
+//! Every request carries an [`Exchange`] as an extension: who asked, on which socket, what it is to the sleep
+//! ([`KeepsAwake`], for streams and upgraded connections too), and when the client or the daemon is leaving.
 //!
 //! # Modules
 //!

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::places;
-use crate::carry::{Carry, Folder};
+use crate::carry::{self, Carry, Folder};
 use crate::config::{Diagnostics, Loaded, Outcome, Source};
 use crate::control::{self, Desk};
 use crate::lifecycle::{Hold, Hooks, Life};
@@ -44,7 +44,7 @@ pub fn program(source: Source, outcome: Outcome, control: &Control) -> Program<L
     let weak = Arc::downgrade(&daemon.0); // the daemon has the control, and so this
     control.wakes_are_counted_by(move || {
         let daemon = weak.upgrade().map(Daemon);
-        daemon.and_then(|daemon| Some(daemon.carry()?.wakes())).unwrap_or(1)
+        daemon.map_or(1, |daemon| daemon.wakes())
     });
     let (loaded, diagnostics) = outcome.into_parts();
     daemon.note(diagnostics.as_ref());
@@ -76,7 +76,7 @@ impl Daemon {
     }
 }
 
-/// What goes on across sleeps, and who asks about it. On the blocking pool.
+/// What goes on across sleeps, and who asks about it.
 impl Daemon {
     fn problem(&self) -> Option<String> {
         self.0.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -87,6 +87,17 @@ impl Daemon {
         if let Some(carry) = self.carry() {
             carry.note(life);
         }
+    }
+
+    /// Wakes since boot, this one included. Asked on the serving thread, so it does not wait for the carry-over file to be
+    /// opened: until then its number is read as it lies there.
+    fn wakes(&self) -> u64 {
+        if let Some(carry) = self.0.carry.get() {
+            return carry.as_ref().map_or(1, Carry::wakes);
+        }
+        let directory = self.0.runtime_directory.as_deref();
+        let before = directory.and_then(|directory| carry::read(directory).ok()?);
+        before.map_or(1, |before| before.wakes.saturating_add(1))
     }
 
     /// The carry-over file; the first to ask opens it, and counts the wake.

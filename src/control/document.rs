@@ -23,8 +23,6 @@ pub struct Parts<'a> {
 pub fn document(parts: &Parts<'_>) -> Value {
     let Parts { account, lives, config, problem } = parts;
     let snapshot = &account.snapshot;
-    let listed = account.holders.iter().filter(|holder| is_held(holder)).count() + account.more;
-    let others = usize::try_from(account.holds).unwrap_or(usize::MAX).saturating_sub(listed + 1);
     json!({
         "version": VERSION,
         "state": "awake",
@@ -34,7 +32,7 @@ pub fn document(parts: &Parts<'_>) -> Value {
         "wakes": snapshot.wakes,
         "held_by": account.holders.iter().map(holder).collect::<Vec<_>>(),
         "held_by_more": account.more,
-        "other_holds": others,
+        "other_holds": account.other_holds.saturating_sub(1),
         "idle_connections": snapshot.idle,
         "sleep": sleep(&account.sleep),
         "last_counted": account.last_counted.map(seconds),
@@ -64,11 +62,6 @@ fn running(life: &Life, account: &Account) -> Value {
         }
     }
     life
-}
-
-/// A stream whose policy lets it sleep is told of, but holds nothing.
-fn is_held(holder: &Holder) -> bool {
-    holder.keeps_awake == KeepsAwake::Yes
 }
 
 fn holder(holder: &Holder) -> Value {

@@ -48,8 +48,8 @@ pub struct Snapshot {
 pub struct Account {
     /// The figures.
     pub snapshot: Snapshot,
-    /// Holds of any kind, those of `holders` among them.
-    pub holds: u64,
+    /// Holds that are no connection's: background work, a reload, whoever asks.
+    pub other_holds: u64,
     /// What connections are doing that matters to the sleep, the oldest first, at most 256. Idle ones are not listed.
     pub holders: Vec<Holder>,
     /// How many more there are.
@@ -124,15 +124,16 @@ impl Shared {
     /// All there is to tell now.
     pub(super) fn account(&self) -> Account {
         let now = self.activity.since_origin();
-        let mut holders = Vec::new();
-        self.roll.each(|record| holders_of(record, now, &mut holders));
-        holders.sort_by_key(|holder: &Holder| std::cmp::Reverse(holder.age));
-        let more = holders.len().saturating_sub(MOST_HOLDERS);
-        holders.truncate(MOST_HOLDERS);
+        let (mut found, mut explained) = (Vec::new(), 0);
+        self.roll.each(|record| explained += find(record, now, &mut found));
+        // There may be many, and texts are made only of those that are told.
+        found.sort_unstable_by_key(|found: &Found| found.since);
+        let more = found.len().saturating_sub(MOST_HOLDERS);
+        found.truncate(MOST_HOLDERS);
         Account {
             snapshot: self.snapshot(),
-            holds: self.activity.counts().all(),
-            holders,
+            other_holds: self.activity.counts().all().saturating_sub(explained),
+            holders: found.iter().map(|found| found.holder(now)).collect(),
             more,
             last_counted: self.activity.extended().map(|at| Instant::now().saturating_duration_since(at)),
             sleep: self.settings().sleep.clone(),
@@ -140,35 +141,46 @@ impl Shared {
     }
 }
 
-/// Adds what one connection is doing.
-fn holders_of(record: &Record, now: u64, holders: &mut Vec<Holder>) {
+/// Something that is told of, before it is put into words.
+struct Found {
+    record: Arc<Record>,
+    exchange: Option<Exchange>,
+    what: What,
+    since: u64,
+    doing: &'static str,
+}
+
+/// Adds what one connection is doing; how many holds that explains.
+fn find(record: &Arc<Record>, now: u64, found: &mut Vec<Found>) -> u64 {
+    let (mut own, mut is_held, mut any) = (0, false, false);
+    record.in_hand.each(|exchange| {
+        any = true;
+        own += u64::from(exchange.holds());
+        is_held |= exchange.is_held();
+        let (what, doing) = doing(exchange.part(), record);
+        let (record, exchange, since) = (record.clone(), Some(exchange.clone()), exchange.since());
+        found.push(Found { record, exchange, what, since, doing });
+    });
+    if any {
+        return own + u64::from(is_held);
+    }
     let waiting = record.reading_since.load(Relaxed);
-    let before = holders.len();
-    record.in_hand.each(|exchange| holders.push(holder_of(exchange, record, now)));
     let (what, since, doing) = match record.state() {
-        _ if holders.len() > before => return,
-        State::Idle => return,
+        State::Idle => return 0,
         State::New => (What::New, waiting, "has said nothing yet"),
         State::Head => (What::Head, waiting, "the rest of its request is waited for"),
         State::Busy => (What::Request, record.writing_since.load(Relaxed), "its last bytes are on their way"),
         State::Tunnel => (What::Upgrade, 0, "open"),
-        State::Lingering if record.is_quiet.load(Relaxed) => return, // nobody waits for its end
+        State::Lingering if record.is_quiet.load(Relaxed) => return 0, // nobody waits for its end
         State::Lingering => (What::Closing, 0, "answered, its end is waited for"),
     };
-    holders.push(Holder {
-        what,
-        peer: record.peer.to_string(),
-        socket: record.socket.to_string(),
-        method: None,
-        route: None,
-        age: age(since, now),
-        doing,
-        keeps_awake: KeepsAwake::Yes,
-    });
+    let since = if since == 0 { now } else { since };
+    found.push(Found { record: record.clone(), exchange: None, what, since, doing });
+    1
 }
 
-fn holder_of(exchange: &Exchange, record: &Record, now: u64) -> Holder {
-    let (what, doing) = match exchange.part() {
+fn doing(part: Part, record: &Record) -> (What, &'static str) {
+    match part {
         Part::Asked if record.reading_since.load(Relaxed) != 0 => (What::Request, "its body is waited for"),
         Part::Asked => (What::Request, "being answered"),
         Part::Answer if record.writing_since.load(Relaxed) != 0 => {
@@ -177,21 +189,25 @@ fn holder_of(exchange: &Exchange, record: &Record, now: u64) -> Holder {
         Part::Answer => (What::Request, "its answer is being sent"),
         Part::Stream => (What::Stream, "open"),
         Part::Upgrade => (What::Upgrade, "open"),
-    };
-    let is_stream = matches!(what, What::Stream | What::Upgrade);
-    Holder {
-        what,
-        peer: record.peer.to_string(),
-        socket: record.socket.to_string(),
-        method: Some(exchange.method().to_string()),
-        route: exchange.route().cloned(),
-        age: age(exchange.since(), now),
-        doing,
-        // Whatever its policy, a request is answered first.
-        keeps_awake: if is_stream { exchange.policy() } else { KeepsAwake::Yes },
     }
 }
 
-fn age(since: u64, now: u64) -> Duration {
-    Duration::from_nanos(if since == 0 { 0 } else { now.saturating_sub(since) })
+impl Found {
+    fn holder(&self, now: u64) -> Holder {
+        let exchange = self.exchange.as_ref();
+        Holder {
+            what: self.what,
+            peer: self.record.peer.to_string(),
+            socket: self.record.socket.to_string(),
+            method: exchange.map(|exchange| exchange.method().to_string()),
+            route: exchange.and_then(Exchange::route).cloned(),
+            age: Duration::from_nanos(now.saturating_sub(self.since)),
+            doing: self.doing,
+            keeps_awake: match exchange {
+                Some(exchange) if exchange.stirs() => KeepsAwake::WhileActive,
+                Some(exchange) if !exchange.is_held() => KeepsAwake::No,
+                _ => KeepsAwake::Yes,
+            },
+        }
+    }
 }

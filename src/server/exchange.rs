@@ -43,6 +43,8 @@ struct Inner {
     policy: AtomicU8,
     part: AtomicU8,
     held: AtomicU8,
+    /// It has a hold of its own.
+    holds: AtomicBool,
     /// It was asked to end, so that the process can sleep.
     is_sent_off: AtomicBool,
     is_stream: AtomicBool,
@@ -111,6 +113,7 @@ impl Exchange {
             policy: AtomicU8::new(KeepsAwake::Yes as u8),
             part: AtomicU8::new(Part::Asked as u8),
             held: AtomicU8::new(Held::Yes as u8),
+            holds: AtomicBool::new(false),
             is_sent_off: AtomicBool::new(false),
             is_stream: AtomicBool::new(false),
             route: OnceLock::new(),
@@ -191,8 +194,33 @@ impl Exchange {
         self.0.shared.snapshot()
     }
 
+    /// Whether it is served, and no noise.
     pub(super) fn counts(&self) -> bool {
         self.policy() != KeepsAwake::No
+    }
+
+    /// Whether its end restarts the clock.
+    pub(super) fn extends(&self) -> bool {
+        self.counts() && !self.0.is_sent_off.load(Acquire)
+    }
+
+    /// Whether it is held for; what its policy says of a stream was decided when its head was given.
+    pub(super) fn is_held(&self) -> bool {
+        self.0.held.load(Acquire) == Held::Yes as u8
+    }
+
+    /// Whether its bytes restart the clock though it is not held for.
+    pub(super) fn stirs(&self) -> bool {
+        self.0.held.load(Acquire) == Held::NoButStirs as u8
+    }
+
+    /// Notes whether it is held for by itself, not with its connection.
+    pub(super) fn set_holds(&self, holds: bool) {
+        self.0.holds.store(holds, Release);
+    }
+
+    pub(super) fn holds(&self) -> bool {
+        self.0.holds.load(Acquire)
     }
 
     pub(super) fn policy(&self) -> KeepsAwake {
@@ -240,8 +268,12 @@ impl Exchange {
             KeepsAwake::WhileActive => Held::NoButStirs,
             KeepsAwake::No => Held::No,
         };
-        self.0.held.store(held as u8, Release);
         self.0.record.unheld.begin(held == Held::NoButStirs);
+        self.0.held.store(held as u8, Release);
+        if self.0.shared.stage() == Stage::CloseIdle {
+            self.send_off(); // the others were at the beginning of that stage
+            self.0.shared.draining.notify_waiters();
+        }
     }
 
     /// The stream, if it is one, is over.
@@ -259,7 +291,6 @@ impl Exchange {
         }
         let held = self.0.held.swap(Held::No as u8, AcqRel);
         self.0.record.unheld.calm(held == Held::NoButStirs as u8);
-        self.keeps_awake(false);
         if self.part() == Part::Upgrade {
             self.0.record.counts.store(false, Release);
         }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Mutex, PoisonError};
 
 use super::exchange::{Exchange, Part};
+use crate::lifecycle::Hold;
 use crate::lifecycle::story::count;
 
 /// A request in the service's hands, from the call to the end of the answer's body.
@@ -12,15 +13,28 @@ use crate::lifecycle::story::count;
 pub(super) struct InFlight {
     exchange: Exchange,
     is_untaken: bool,
+    /// HTTP/2's own: the streams of a connection end apart from each other, and at other moments than their frames go.
+    hold: Option<Hold>,
 }
 
 impl InFlight {
-    pub(super) fn begin(exchange: Exchange) -> Self {
+    /// `hold` if the request is held for by itself, not with its connection.
+    pub(super) fn begin(exchange: Exchange, hold: Option<Hold>) -> Self {
         let (record, shared) = (exchange.record(), exchange.shared());
         record.in_flight.fetch_add(1, Relaxed);
         shared.in_flight.fetch_add(1, Relaxed);
+        exchange.set_holds(hold.is_some());
         record.in_hand.add(&exchange);
-        Self { exchange, is_untaken: false }
+        Self { exchange, is_untaken: false, hold }
+    }
+
+    /// The answer's head is there: a stream may not be held for from here on.
+    pub(super) fn answer(&mut self, part: Part) {
+        self.exchange.answer(part);
+        if !self.exchange.is_held() {
+            self.exchange.set_holds(false);
+            self.hold = None;
+        }
     }
 
     pub(super) fn exchange(&self) -> &Exchange {
@@ -45,15 +59,14 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         self.set_untaken(false);
         let (record, shared) = (self.exchange.record(), self.exchange.shared());
-        if self.exchange.counts() {
+        if self.exchange.extends() {
             record.counts.store(true, Release);
-            if record.is_over.load(Acquire) {
-                shared.activity.extend(); // its client is gone, and the connection asks no more
+            // Where the connection does not ask in time: its client is gone, or the request is held for by itself.
+            if self.hold.is_some() || record.is_over.load(Acquire) {
+                shared.activity.extend();
             }
-            count(&shared.tally.served);
-        } else {
-            count(&shared.tally.noise);
         }
+        count(if self.exchange.counts() { &shared.tally.served } else { &shared.tally.noise });
         // An upgraded HTTP/1 connection goes on as it: until the connection is closed.
         if self.exchange.part() != Part::Upgrade {
             self.exchange.end_stream();

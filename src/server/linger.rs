@@ -24,6 +24,9 @@ use crate::lifecycle::story::count;
 /// How long a client may take to close its side after the last answer. It holds the process awake, so it is brief.
 const AFTER_ANSWER: Duration = Duration::from_secs(2);
 
+/// How much is read, in pieces, before others have their turn.
+const READS_AT_ONCE: usize = 16;
+
 /// Ends a connection: says what is left to say, closes our side, waits for the other.
 pub async fn end<T: Transport>(link: &Link<T>, ended: Ended) {
     if !matches!(ended, Ended::Over) {
@@ -62,13 +65,16 @@ async fn discard<T: Transport>(link: &Link<T>, deadline: Instant) -> u64 {
     let mut buffer = BytesMut::new();
     let to_the_end = poll_fn(|cx| {
         link.record.waker.register(cx.waker());
-        while let Poll::Ready(read) = link.poll_read_more(cx, &mut buffer) {
-            match read {
-                Ok(0) | Err(_) => return Poll::Ready(()),
-                Ok(len) => late += len as u64,
+        for _ in 0..READS_AT_ONCE {
+            match link.poll_read_more(cx, &mut buffer) {
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
+                Poll::Ready(Ok(len)) => late += len as u64,
+                Poll::Pending if link.shared.stage() == Stage::Cut => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
             }
             buffer.clear();
         }
+        cx.waker().wake_by_ref(); // others first
         if link.shared.stage() == Stage::Cut { Poll::Ready(()) } else { Poll::Pending }
     });
     // Either way it is over now; which of the two ended it makes no difference.

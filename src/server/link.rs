@@ -156,7 +156,7 @@ impl<T: Transport> Link<T> {
     }
 
     /// hyper has let go of the connection. What was in hand, if anything, ends after this: see [`super::in_flight`].
-    pub fn let_go(&self) {
+    pub fn ended(&self) {
         // Noted before the hold ends: nobody may see the count at zero with the old time.
         self.extend_if_counted();
         self.record.is_over.store(true, Release);

@@ -62,6 +62,8 @@ pub struct Record {
     pub is_quiet: AtomicBool,
     /// Nobody reads or writes it any more: what still ends there restarts the clock by itself.
     pub is_over: AtomicBool,
+    /// Bytes of empty lines before its next request.
+    pub empty_lines: AtomicU8,
     /// Its requests.
     pub(super) in_hand: InHand,
     /// Its streams that are not held for.
@@ -173,6 +175,7 @@ impl Roll {
             counts: AtomicBool::new(false),
             is_quiet: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
+            empty_lines: AtomicU8::new(0),
             in_hand: InHand::default(),
             unheld: Unheld::default(),
             asked_to_leave: AtomicU64::new(0),

@@ -9,12 +9,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 
 use super::clock::Clock;
 use super::connection::Ended;
+use super::framing::Refusal;
+use super::framing::head::EmptyLines;
 use super::link::{Leave, Link};
-use super::record::State;
+use super::record::{Record, State};
 use super::shared::{Shared, Stage};
 use super::transport::Transport;
 use crate::lifecycle::Hold;
@@ -62,14 +64,20 @@ pub async fn until_request<T: Transport>(
         if shared.stage() == Stage::Cut {
             return Poll::Ready(Err(Ended::Over));
         }
-        if let Poll::Ready(read) = link.poll_read_more(cx, &mut held) {
-            return Poll::Ready(match (read, shared.activity.hold()) {
-                (Ok(1..), Some(hold)) => {
+        while let Poll::Ready(read) = link.poll_read_more(cx, &mut held) {
+            let begun = match read {
+                Ok(1..) => begins(record, &mut held),
+                _ => return Poll::Ready(Err(Ended::Over)), // the client's end, or a reset
+            };
+            return Poll::Ready(match (begun, shared.activity.hold()) {
+                (Ok(false), _) => continue,
+                (Err(refusal), hold) => Err(Ended::Refused(refusal, hold)),
+                (Ok(true), None) => Err(Ended::Over),
+                (Ok(true), Some(hold)) => {
                     record.reading_since.store(shared.activity.since_origin(), Relaxed);
                     record.set_state(State::Head);
                     Ok((std::mem::take(&mut held), hold))
                 }
-                _ => Err(Ended::Over), // the client's end, or a reset
             });
         }
         if link.is_to_leave() && link.leave_if_quiet() == Leave::HalfClosed {
@@ -82,4 +90,14 @@ pub async fn until_request<T: Transport>(
         }
     })
     .await
+}
+
+/// Whether a head begins with what came, from which empty lines before it are taken: they change nothing.
+fn begins(record: &Record, held: &mut BytesMut) -> Result<bool, Refusal> {
+    let mut lines = EmptyLines::resumed(record.empty_lines.load(Relaxed));
+    let taken = lines.advance(held)?;
+    let is_begun = taken < held.len();
+    record.empty_lines.store(if is_begun { 0 } else { lines.seen() }, Relaxed);
+    held.advance(taken);
+    Ok(is_begun)
 }

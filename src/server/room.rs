@@ -5,6 +5,7 @@
 //! not made a request yet, or is making one, is never asked; then newcomers wait in the kernel.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use rustix::process::{Resource, getrlimit};
 
@@ -30,8 +31,9 @@ pub fn make(roll: &Roll) {
     roll.each(|record| match record.state() {
         State::Idle if record.is_asked_to_leave() => leaving += 1,
         State::Idle => idle.push(record.clone()),
-        State::Lingering => leaving += 1,
-        State::New | State::Head | State::Busy | State::Tunnel => {}
+        // Others linger for longer, and whoever likes to.
+        State::Lingering if record.is_quiet.load(Relaxed) => leaving += 1,
+        State::Lingering | State::New | State::Head | State::Busy | State::Tunnel => {}
     });
     for record in longest_idle(&mut idle, leaving) {
         record.ask_to_leave();
@@ -50,8 +52,6 @@ fn longest_idle(idle: &mut [Arc<Record>], leaving: usize) -> &[Arc<Record>] {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering::Relaxed;
-
     use super::*;
     use crate::activation::Peer;
 

@@ -63,7 +63,11 @@ impl<S: Serve, T: Transport> hyper::service::Service<Request<Incoming>> for Coun
             Protocol::Http2 => Closing::NotOurs,
         };
         let is_connect = request.method() == Method::CONNECT;
-        let in_flight = InFlight::begin(exchange.clone());
+        let hold = match self.protocol {
+            Protocol::Http1 => None, // its connection's
+            Protocol::Http2 => exchange.hold(),
+        };
+        let in_flight = InFlight::begin(exchange.clone(), hold);
         let call = AssertUnwindSafe(|| self.service.serve(request, exchange));
         let (future, panic) = match catch_unwind(call) {
             Ok(future) => (Some(future), None),
@@ -115,6 +119,7 @@ pin_project! {
 impl<F, B, T> Future for Answering<F, T>
 where
     F: Future<Output = Result<Response<B>, BoxError>>,
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
     T: Transport,
 {
     type Output = Result<Response<Counting<B>>, BoxError>;
@@ -146,9 +151,12 @@ fn finish<B, T: Transport>(
     link: &Link<T>,
     close: Closing,
     is_connect: bool,
-) -> Response<Counting<B>> {
+) -> Response<Counting<B>>
+where
+    Counting<B>: Body,
+{
     let part = part_of(&answer, close, is_connect);
-    answer.body().in_flight.exchange().answer(part);
+    answer.body_mut().in_flight.answer(part);
     if part == Part::Upgrade {
         link.record.set_state(State::Tunnel);
     } else if matches!(close, Closing::ByUs | Closing::ByUsUngranted)
@@ -164,10 +172,13 @@ fn finish<B, T: Transport>(
 }
 
 /// What an answer with this head is.
-fn part_of<B>(answer: &Response<B>, close: Closing, is_connect: bool) -> Part {
+fn part_of<B: Body>(answer: &Response<B>, close: Closing, is_connect: bool) -> Part {
     let status = answer.status();
     let is_upgrade = status == StatusCode::SWITCHING_PROTOCOLS || (is_connect && status.is_success());
     let is_event_stream = || {
+        if answer.body().size_hint().exact().is_some() {
+            return false; // it ends by itself
+        }
         let media_type = answer.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
         media_type.get(..EVENT_STREAM.len()).is_some_and(|start| start.eq_ignore_ascii_case(EVENT_STREAM))
     };

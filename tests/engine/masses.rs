@@ -171,7 +171,11 @@ fn idle_connections_rest_and_are_as_good_as_before() {
     for client in &mut clients {
         assert_eq!(client.get("/").text(), "ok");
     }
+    clients[5].send("\r"); // half of an empty line before the next request
     rest(&daemon, before, COUNT, 4096);
+    clients[5].send("\n");
+    clients[5].send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(clients[5].answer().text(), "ok");
     // What a resting connection may be met with: a head in pieces, two requests at once, an end, a reset.
     clients[0].send("GET / HT");
     clients[1].send("GET /noise HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");

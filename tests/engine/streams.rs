@@ -1,11 +1,12 @@
 //! Streams and upgraded connections: what they are to the sleep, and how they hear that it is time to end.
 
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::harness::{AtGate, Client, Gate, Unit, connect};
-use crate::http2;
+use crate::{http2, wire};
 
 const UPGRADE: &str = "Host: test\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
 
@@ -176,5 +177,27 @@ fn http2_streams_that_may_be_slept_over_are_asked_to_end_once_nothing_else_holds
         assert_eq!(events.await.expect("no panic").expect("served"), "data: one\n\ndata: bye\n\n");
         connection.await.expect("no panic").expect("a clean end");
     });
+    daemon.asleep();
+}
+
+#[test]
+fn an_http2_request_that_comes_with_the_reset_of_such_a_stream_is_held_for() {
+    let mut unit = Unit::new().set("AFTER", 1);
+    let web = unit.tcp("127.0.0.1:0", "web");
+    let (feeding, holding) = (Gate::new(&unit.folder, "feeding"), Gate::new(&unit.folder, "holding"));
+    let mut daemon = unit.wake();
+    let mut client = wire::open(web);
+    let events = wire::get(&format!("/events?{}&policy=while-active", feeding.query()));
+    client.write_all(&wire::frame(wire::HEADERS, 5, 1, &events)).expect("taken");
+    let _feed = feeding.arrived();
+    // RST_STREAM (RFC 9113 section 6.4) with CANCEL.
+    let mut both = wire::frame(3, 0, 1, &8u32.to_be_bytes());
+    both.extend(wire::frame(wire::HEADERS, 5, 3, &wire::get(&format!("/gate?{}", holding.query()))));
+    client.write_all(&both).expect("taken");
+    let waiting = holding.arrived();
+    daemon.hear("STATUS=awake: 1 request");
+    waiting.open();
+    assert_eq!(wire::answer(&mut client, 3), "passed");
+    drop(client);
     daemon.asleep();
 }

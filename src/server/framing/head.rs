@@ -12,7 +12,7 @@ pub const MAX_REQUEST_LINE: usize = 16 * 1024;
 pub const MAX_LINES: usize = 100;
 
 /// Most empty lines before a request. One or two come from clients of old; more are no accident.
-pub const MAX_EMPTY_LINES: usize = 16;
+pub const MAX_EMPTY_LINES: u8 = 16;
 
 /// What follows the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,10 +27,20 @@ pub enum BodyKind {
 /// begun with them.
 #[derive(Clone, Debug, Default)]
 pub struct EmptyLines {
-    seen: usize,
+    seen: u8,
 }
 
 impl EmptyLines {
+    /// Goes on where another has [seen](Self::seen) so many bytes.
+    pub fn resumed(seen: u8) -> Self {
+        Self { seen }
+    }
+
+    /// Bytes of empty lines seen.
+    pub fn seen(&self) -> u8 {
+        self.seen
+    }
+
     /// How many of the next bytes are of empty lines; after any other it must not be called again.
     ///
     /// # Errors
@@ -281,8 +291,9 @@ mod tests {
         assert_eq!(empty(b"\r\n\r"), Ok(3));
         assert_eq!(empty(b"\n"), Ok(0), "a bare LF is the head's, which refuses it");
         assert_eq!(empty(b"\r\r\n"), Err(Refusal::BareCarriageReturn));
-        assert_eq!(empty("\r\n".repeat(MAX_EMPTY_LINES).as_bytes()), Ok(2 * MAX_EMPTY_LINES));
-        assert_eq!(empty("\r\n".repeat(MAX_EMPTY_LINES + 1).as_bytes()), Err(Refusal::Malformed));
+        let most = usize::from(MAX_EMPTY_LINES);
+        assert_eq!(empty("\r\n".repeat(most).as_bytes()), Ok(2 * most));
+        assert_eq!(empty("\r\n".repeat(most + 1).as_bytes()), Err(Refusal::Malformed));
         let mut pieces = EmptyLines::default();
         for (piece, taken) in [(&b"\r"[..], 1), (b"\n\r", 2), (b"\nGET", 1)] {
             assert_eq!(pieces.advance(piece), Ok(taken));

@@ -57,7 +57,7 @@ pub struct Framed<T: Transport> {
 impl<T: Transport> Framed<T> {
     /// A connection whose first bytes have come: `held`, under the hold it was accepted with.
     pub fn new(link: Arc<Link<T>>, held: BytesMut, hold: Hold) -> Self {
-        let turn = Turn::Before(EmptyLines::default());
+        let turn = Turn::Before(EmptyLines::resumed(link.record.empty_lines.load(Relaxed)));
         link.record.is_over.store(false, Relaxed);
         Self { link, hold: Some(hold), turn, held, pass: 0, is_parked: false, is_last: false }
     }
@@ -78,8 +78,12 @@ impl<T: Transport> Framed<T> {
     fn before_head(&mut self, bytes: &[u8]) -> usize {
         let Turn::Before(lines) = &mut self.turn else { return 0 };
         match lines.advance(bytes) {
-            Ok(taken) if taken == bytes.len() => taken,
+            Ok(taken) if taken == bytes.len() => {
+                self.link.record.empty_lines.store(lines.seen(), Relaxed);
+                taken
+            }
             Ok(taken) => {
+                self.link.record.empty_lines.store(0, Relaxed);
                 self.turn = Turn::Head(Scanner::default());
                 self.begin();
                 taken
@@ -168,11 +172,6 @@ impl<T: Transport> Framed<T> {
     fn wait_for_client(&mut self) {
         let record = &self.link.record;
         match &self.turn {
-            // Only empty lines woke a connection that rested.
-            Turn::Before(_) if record.state() == State::Head => {
-                record.set_state(State::Idle);
-                self.hold = None;
-            }
             Turn::Head(_) if record.state() != State::Head => record.set_state(State::Head),
             Turn::Body(_) if record.reading_since.load(Relaxed) == 0 => {}
             _ => return, // New or Idle: noted when it became that
@@ -181,7 +180,7 @@ impl<T: Transport> Framed<T> {
     }
 
     /// What has been handed to the kernel may be part of a stream that is not held for.
-    fn let_go(&mut self) {
+    fn release_hold(&mut self) {
         if self.link.record.unheld.count() > 0 {
             self.hold = None;
         }
@@ -192,7 +191,7 @@ impl<T: Transport> Framed<T> {
         match self.turn {
             _ if self.link.record.state() == State::Tunnel => {
                 self.turn = Turn::Tunnel;
-                self.let_go();
+                self.release_hold();
             }
             Turn::Answer => self.next_request(),
             // The request's body is still coming: hyper reads it out, or closes.
@@ -298,7 +297,7 @@ impl<T: Transport> Write for Framed<T> {
         if this.link.record.is_answered.load(Relaxed) {
             this.answered(cx);
         } else if matches!(this.turn, Turn::Answer) {
-            this.let_go();
+            this.release_hold();
         }
         Poll::Ready(Ok(()))
     }
@@ -313,7 +312,7 @@ impl<T: Transport> Write for Framed<T> {
 
 impl<T: Transport> Drop for Framed<T> {
     fn drop(&mut self) {
-        self.link.let_go();
+        self.link.ended();
     }
 }
 

@@ -130,7 +130,7 @@ impl<T: Transport> Write for Followed<T> {
 
 impl<T: Transport> Drop for Followed<T> {
     fn drop(&mut self) {
-        self.link.let_go();
+        self.link.ended();
         if !self.streams.any_ever() {
             count(&self.link.shared.tally.noise);
         }

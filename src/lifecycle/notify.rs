@@ -15,7 +15,7 @@ pub fn ready(text: &str) {
     send(&[NotifyState::Ready, NotifyState::Status(&one_line(text))]);
 }
 
-/// `STATUS=`, the line of `systemctl status`; whether it was sent. It is not waited for: see [`try_send`].
+/// `STATUS=`, the line of `systemctl status`; whether it was sent. A full queue is not waited for.
 pub fn status(text: &str) -> bool {
     try_send(&NotifyState::Status(&one_line(text)))
 }
@@ -39,7 +39,7 @@ pub fn extend_timeout(by: Duration) {
     send(&[NotifyState::Custom(&format!("EXTEND_TIMEOUT_USEC={}", by.as_micros()))]);
 }
 
-/// `WATCHDOG=1`. It is not waited for: see [`try_send`].
+/// `WATCHDOG=1`. A full queue is not waited for.
 pub fn watchdog() {
     try_send(&NotifyState::Watchdog);
 }

@@ -69,11 +69,14 @@ pub async fn until_request<T: Transport>(
                 Ok(1..) => begins(record, &mut held),
                 _ => return Poll::Ready(Err(Ended::Over)), // the client's end, or a reset
             };
-            return Poll::Ready(match (begun, shared.activity.hold()) {
-                (Ok(false), _) => continue,
+            if begun == Ok(false) {
+                continue;
+            }
+            let hold = shared.activity.hold();
+            return Poll::Ready(match (begun, hold) {
                 (Err(refusal), hold) => Err(Ended::Refused(refusal, hold)),
-                (Ok(true), None) => Err(Ended::Over),
-                (Ok(true), Some(hold)) => {
+                (_, None) => Err(Ended::Over),
+                (_, Some(hold)) => {
                     record.reading_since.store(shared.activity.since_origin(), Relaxed);
                     record.set_state(State::Head);
                     Ok((std::mem::take(&mut held), hold))

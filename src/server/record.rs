@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use atomic_waker::AtomicWaker;
 use tokio::sync::Notify;
 
+use super::framing::Refusal;
+use super::framing::head::EmptyLines;
 use super::in_flight::{InHand, Unheld};
 use crate::activation::Peer;
 
@@ -63,7 +65,7 @@ pub struct Record {
     /// Nobody reads or writes it any more: what still ends there restarts the clock by itself.
     pub is_over: AtomicBool,
     /// Bytes of empty lines before its next request.
-    pub empty_lines: AtomicU8,
+    empty_lines: AtomicU8,
     /// Its requests.
     pub(super) in_hand: InHand,
     /// Its streams that are not held for.
@@ -88,6 +90,17 @@ impl Record {
     /// Notes what it is doing.
     pub fn set_state(&self, state: State) {
         self.state.store(state as u8, Release);
+    }
+
+    /// How many of the next bytes are of empty lines before a request; if not all, a head begins there.
+    ///
+    /// # Errors
+    /// Those of [`EmptyLines::advance`].
+    pub fn skip_empty_lines(&self, bytes: &[u8]) -> Result<usize, Refusal> {
+        let mut lines = EmptyLines::resumed(self.empty_lines.load(Relaxed));
+        let taken = lines.advance(bytes)?;
+        self.empty_lines.store(if taken < bytes.len() { 0 } else { lines.seen() }, Relaxed);
+        Ok(taken)
     }
 
     /// Since when it is idle, if it is ([`State::Idle`]).

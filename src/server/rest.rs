@@ -13,10 +13,8 @@ use bytes::{Buf, BytesMut};
 
 use super::clock::Clock;
 use super::connection::Ended;
-use super::framing::Refusal;
-use super::framing::head::EmptyLines;
 use super::link::{Leave, Link};
-use super::record::{Record, State};
+use super::record::State;
 use super::shared::{Shared, Stage};
 use super::transport::Transport;
 use crate::lifecycle::Hold;
@@ -66,11 +64,11 @@ pub async fn until_request<T: Transport>(
         }
         while let Poll::Ready(read) = link.poll_read_more(cx, &mut held) {
             let begun = match read {
-                Ok(1..) => begins(record, &mut held),
+                Ok(1..) => record.skip_empty_lines(&held).map(|taken| held.advance(taken)),
                 _ => return Poll::Ready(Err(Ended::Over)), // the client's end, or a reset
             };
-            if begun == Ok(false) {
-                continue;
+            if begun.is_ok() && held.is_empty() {
+                continue; // empty lines alone change nothing
             }
             let hold = shared.activity.hold();
             return Poll::Ready(match (begun, hold) {
@@ -93,14 +91,4 @@ pub async fn until_request<T: Transport>(
         }
     })
     .await
-}
-
-/// Whether a head begins with what came, from which empty lines before it are taken: they change nothing.
-fn begins(record: &Record, held: &mut BytesMut) -> Result<bool, Refusal> {
-    let mut lines = EmptyLines::resumed(record.empty_lines.load(Relaxed));
-    let taken = lines.advance(held)?;
-    let is_begun = taken < held.len();
-    record.empty_lines.store(if is_begun { 0 } else { lines.seen() }, Relaxed);
-    held.advance(taken);
-    Ok(is_begun)
 }

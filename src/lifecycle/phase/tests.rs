@@ -190,13 +190,19 @@ fn noise_does_not_restart_the_clock_and_the_first_clock_is_min_awake() {
     assert_eq!(world.machine.phase(), Phase::Gone(Exit::Asleep));
 }
 
-#[test]
-fn work_found_while_closing_calls_it_back() {
+/// Quiet for long enough, with one connection still open.
+fn closing() -> World {
     let mut world = World::new(Some(AFTER));
     world.happen(&Happening::Connect);
     world.happen(&Happening::Wait(2_000));
     world.settle();
     assert!(matches!(world.machine.phase(), Phase::Closing { .. }));
+    world
+}
+
+#[test]
+fn work_found_while_closing_calls_it_back() {
+    let mut world = closing();
     world.happen(&Happening::Begin);
     world.settle();
     assert_eq!(world.machine.phase(), Phase::Serving);
@@ -204,11 +210,7 @@ fn work_found_while_closing_calls_it_back() {
 
 #[test]
 fn a_request_that_came_and_went_while_closing_calls_it_back() {
-    let mut world = World::new(Some(AFTER));
-    world.happen(&Happening::Connect);
-    world.happen(&Happening::Wait(2_000));
-    world.settle();
-    assert!(matches!(world.machine.phase(), Phase::Closing { .. }));
+    let mut world = closing();
     world.happen(&Happening::Begin);
     world.happen(&Happening::End { counts: true });
     world.happen(&Happening::Disconnect);
@@ -218,11 +220,7 @@ fn a_request_that_came_and_went_while_closing_calls_it_back() {
 
 #[test]
 fn a_reload_while_closing_may_call_it_back() {
-    let mut world = World::new(Some(AFTER));
-    world.happen(&Happening::Connect);
-    world.happen(&Happening::Wait(2_000));
-    world.settle();
-    assert!(matches!(world.machine.phase(), Phase::Closing { .. }));
+    let mut world = closing();
     world.machine.set_sleep(Sleep { after: None, ..world.machine.sleep().clone() });
     world.happen(&Happening::Disconnect);
     world.settle();

@@ -16,7 +16,7 @@ use crate::lifecycle::Hold;
 use crate::server::buffer;
 use crate::server::framing::Refusal;
 use crate::server::framing::body::Follower;
-use crate::server::framing::head::{EmptyLines, Head, Scanner};
+use crate::server::framing::head::{Head, Scanner};
 use crate::server::link::Link;
 use crate::server::record::State;
 use crate::server::transport::Transport;
@@ -25,7 +25,7 @@ use crate::server::transport::Transport;
 #[derive(Debug)]
 enum Turn {
     /// The client's, with a request: nothing of it has come, empty lines at most.
-    Before(EmptyLines),
+    Before,
     /// The client's, with a head.
     Head(Scanner),
     /// The client's, with the rest of the request whose head hyper has.
@@ -57,7 +57,7 @@ pub struct Framed<T: Transport> {
 impl<T: Transport> Framed<T> {
     /// A connection whose first bytes have come: `held`, under the hold it was accepted with.
     pub fn new(link: Arc<Link<T>>, held: BytesMut, hold: Hold) -> Self {
-        let turn = Turn::Before(EmptyLines::resumed(link.record.empty_lines.load(Relaxed)));
+        let turn = Turn::Before;
         link.record.is_over.store(false, Relaxed);
         Self { link, hold: Some(hold), turn, held, pass: 0, is_parked: false, is_last: false }
     }
@@ -76,14 +76,12 @@ impl<T: Transport> Framed<T> {
 
     /// How many of these bytes, the next on the wire, are empty lines before a request. Any other begins its head.
     fn before_head(&mut self, bytes: &[u8]) -> usize {
-        let Turn::Before(lines) = &mut self.turn else { return 0 };
-        match lines.advance(bytes) {
-            Ok(taken) if taken == bytes.len() => {
-                self.link.record.empty_lines.store(lines.seen(), Relaxed);
-                taken
-            }
+        if !matches!(self.turn, Turn::Before) {
+            return 0;
+        }
+        match self.link.record.skip_empty_lines(bytes) {
+            Ok(taken) if taken == bytes.len() => taken,
             Ok(taken) => {
-                self.link.record.empty_lines.store(0, Relaxed);
                 self.turn = Turn::Head(Scanner::default());
                 self.begin();
                 taken
@@ -100,7 +98,7 @@ impl<T: Transport> Framed<T> {
     fn share_of_hyper(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let share = match &mut self.turn {
             Turn::Tunnel => bytes.len(),
-            Turn::Answer | Turn::Broken(_) | Turn::Before(_) => 0,
+            Turn::Answer | Turn::Broken(_) | Turn::Before => 0,
             Turn::Body(follower) => follower.advance(bytes).map_err(malformed)?,
             Turn::Head(scanner) => match scanner.scan(bytes) {
                 Ok(Some(head)) => self.take_head(head, bytes),
@@ -195,7 +193,7 @@ impl<T: Transport> Framed<T> {
             }
             Turn::Answer => self.next_request(),
             // The request's body is still coming: hyper reads it out, or closes.
-            Turn::Body(_) | Turn::Broken(_) | Turn::Before(_) | Turn::Head(_) | Turn::Tunnel => return,
+            Turn::Body(_) | Turn::Broken(_) | Turn::Before | Turn::Head(_) | Turn::Tunnel => return,
         }
         self.link.record.is_answered.store(false, Relaxed);
         if std::mem::take(&mut self.is_parked) {
@@ -205,7 +203,7 @@ impl<T: Transport> Framed<T> {
 
     /// The client's turn: idle from here on, unless it has sent the next request, or part of it, already.
     fn next_request(&mut self) {
-        self.turn = Turn::Before(EmptyLines::default());
+        self.turn = Turn::Before;
         self.drop_empty_lines();
         let Link { record, shared, .. } = &*self.link;
         let now = self.link.extend_if_counted().unwrap_or_else(|| shared.activity.since_origin());

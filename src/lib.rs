@@ -57,6 +57,8 @@ pub use lifecycle::{Exit, Sleep};
 pub use server::{Engine, Exchange, KeepsAwake, Serve, Settings};
 
 #[cfg(feature = "daemon")]
+pub mod app;
+#[cfg(feature = "daemon")]
 pub mod carry;
 #[cfg(feature = "daemon")]
 pub mod cli;
@@ -69,6 +71,8 @@ pub mod guard;
 #[cfg(feature = "daemon")]
 pub mod handler;
 #[cfg(feature = "daemon")]
+pub mod lasting;
+#[cfg(feature = "daemon")]
 pub mod log;
 #[cfg(feature = "daemon")]
 pub mod route;
@@ -76,3 +80,5 @@ pub mod route;
 pub mod schema;
 #[cfg(feature = "daemon")]
 pub mod site;
+#[cfg(feature = "daemon")]
+pub mod upstream;

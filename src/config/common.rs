@@ -5,6 +5,7 @@ use hyper::Method;
 use crate::handler::Verb;
 use crate::route::{HostPattern, MethodSet};
 use crate::schema::{Counts, Fault, Key, Kind, Placed, Reader};
+use crate::server::KeepsAwake;
 
 pub(super) const PATH: Key = Key::new(
     "path",
@@ -23,10 +24,15 @@ const SOCKET: Key =
 const METHODS: Key =
     Key::new("methods", Kind::Texts, "Only these methods; GET brings HEAD. The default is the verb's.")
         .example(r#"["GET", "POST"]"#);
-const KEEPS_AWAKE: Key =
-    Key::new("keeps_awake", Kind::Boolean, "Whether its requests restart the sleep clock.")
-        .default("true")
-        .example("false");
+const KEEPS_AWAKE: Key = Key::new(
+    "keeps_awake",
+    Kind::BooleanOr(&["while-active"]),
+    "Whether its requests restart the sleep clock. Event streams and upgraded connections keep awake for as long as they \
+     are open; with \"while-active\" only their bytes do, and with false not even these: they are told goodbye when all \
+     else is quiet.",
+)
+.default("true")
+.example("while-active");
 
 /// The keys every route may have, beside the chain's and its verb's.
 pub(super) const COMMON: &[Key] = &[PATH, HOST, SOCKET, METHODS, KEEPS_AWAKE];
@@ -90,15 +96,28 @@ pub(super) fn methods(reader: &mut Reader<'_>) -> Option<MethodSet> {
 }
 
 /// Whether its requests count.
-pub(super) fn keeps_awake(reader: &mut Reader<'_>, verb: &Verb) -> bool {
-    let wanted = reader.boolean(&KEEPS_AWAKE).unwrap_or(true);
-    if verb.schema.counts == Counts::Yes {
-        return wanted;
+pub(super) fn keeps_awake(reader: &mut Reader<'_>, verb: &Verb) -> KeepsAwake {
+    let wanted = match reader.text(&KEEPS_AWAKE) {
+        Some("while-active") => KeepsAwake::WhileActive,
+        Some("false") => KeepsAwake::No,
+        _ => KeepsAwake::Yes,
+    };
+    match (verb.schema.counts, wanted) {
+        (Counts::Never, _) => {}
+        (Counts::Yes, KeepsAwake::WhileActive) => {
+            let fault = Fault::new(
+                &reader.place(&KEEPS_AWAKE),
+                format!("`{}` has no streams that could be active", verb.schema.name()),
+            );
+            reader.fault(fault.help("write true or false"));
+            return wanted;
+        }
+        (Counts::Yes | Counts::YesAndStreams, wanted) => return wanted,
     }
-    if wanted && reader.has(&KEEPS_AWAKE) {
+    if wanted != KeepsAwake::No && reader.has(&KEEPS_AWAKE) {
         let fault =
             Fault::new(&reader.place(&KEEPS_AWAKE), format!("`{}` never keeps it awake", verb.schema.name()));
         reader.fault(fault.help("leave it out"));
     }
-    false
+    KeepsAwake::No
 }

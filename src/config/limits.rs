@@ -1,5 +1,6 @@
 //! `[limits]`.
 
+use crate::guard::{Limits, limits};
 use crate::schema::{Key, Kind, Reader, Section};
 
 /// More than a process can have descriptors (sysctl fs.nr_open).
@@ -12,11 +13,16 @@ const CONNECTIONS: Key = Key::new(
      closed for a newcomer; if none is idle, newcomers wait.",
 )
 .example("4096");
+const OF_REQUESTS: [Key; 3] = limits::KEYS;
 
-pub(super) const SECTION: Section =
-    Section { name: "limits", about: "How much at once, for the whole server.", keys: &[CONNECTIONS] };
+pub(super) const SECTION: Section = Section {
+    name: "limits",
+    about: "How much at once, for the whole server. A route may have `limits` of its own.",
+    keys: &[CONNECTIONS, OF_REQUESTS[0], OF_REQUESTS[1], OF_REQUESTS[2]],
+};
 
-/// Most connections at once.
-pub(super) fn read(reader: &mut Reader<'_>) -> Option<usize> {
-    reader.integer(&CONNECTIONS).and_then(|number| usize::try_from(number).ok())
+/// Most connections at once, and what is said of requests.
+pub(super) fn read(reader: &mut Reader<'_>) -> (Option<usize>, Limits) {
+    let connections = reader.integer(&CONNECTIONS).and_then(|number| usize::try_from(number).ok());
+    (connections, Limits::of_server(reader))
 }

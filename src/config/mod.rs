@@ -21,7 +21,7 @@ pub use read::Loaded;
 pub use source::{DEFAULT_FILE, Outcome, Source};
 
 use crate::handler::VERBS;
-use crate::schema::{Document, Entry, Fault, Value, nearest};
+use crate::schema::Document;
 
 /// Everything a config file can say, for those who describe it.
 pub fn schema() -> Document {
@@ -29,16 +29,6 @@ pub fn schema() -> Document {
         sections: settings::SECTIONS.to_vec(),
         common: routes::common_keys().collect(),
         verbs: VERBS.iter().map(|verb| &verb.schema).collect(),
-    }
-}
-
-/// A key or table that is not known among these.
-fn unknown(entry: &Entry, known: &[&str]) -> Fault {
-    let what = if matches!(entry.item.value, Value::Table(_)) { "table" } else { "key" };
-    let fault = Fault::new(&entry.place, format!("unknown {what} {:?}", entry.name));
-    match nearest(&entry.name, known.iter().copied()) {
-        Some(nearest) => fault.help(format!("did you mean {nearest:?}?")),
-        None => fault.help(format!("known here: {}", known.join(", "))),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::lines::Lines;
 use super::settings::{self, SECTIONS};
-use super::{document, routes, unknown};
+use super::{document, routes};
 use crate::route::{Router, Spec};
 use crate::schema::{Entry, Fault, Faults, Place, Table, Value};
 use crate::server::Settings;
@@ -33,8 +33,7 @@ pub(super) fn read(text: &str, sockets: Option<&[String]>) -> Result<Loaded, Vec
     };
     for schema in SECTIONS {
         let known: Vec<_> = schema.keys.iter().map(|key| key.name).collect();
-        let strange = section(schema.name).entries.iter().filter(|entry| !known.contains(&&entry.name[..]));
-        strange.for_each(|entry| faults.add(unknown(entry, &known)));
+        section(schema.name).unknown_keys(&known).for_each(|fault| faults.add(fault));
     }
     let (settings, limits) = settings::read(section, &mut faults);
     let (router, routes) = read_routes(&lines, &document, sockets, &mut faults);
@@ -87,7 +86,7 @@ fn strange(entry: &Entry) -> Fault {
         return fault.help("it belongs below [[route]]");
     }
     let known: Vec<_> = SECTIONS.iter().map(|section| section.name).chain([ROUTE]).collect();
-    unknown(entry, &known)
+    Fault::unknown(entry, &known)
 }
 
 /// Reads every route; the router is there if they can be told apart.

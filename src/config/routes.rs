@@ -1,7 +1,6 @@
 //! `[[route]]`: from a table to a route at work.
 
 use super::common::{self, COMMON, PATH};
-use super::unknown;
 use crate::guard::{self, Chain};
 use crate::handler::{RouteShape, VERBS, Verb};
 use crate::route::{Pattern, Spec};
@@ -97,7 +96,7 @@ fn unknown_keys(table: &Table, verb: Option<&'static Verb>, faults: &mut Faults)
                 )
                 .help("leave it out")
             }
-            _ => unknown(entry, &known),
+            _ => Fault::unknown(entry, &known),
         });
     }
 }

@@ -8,13 +8,13 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use super::Permit;
+use super::{Permit, Place};
 use crate::handler::Body;
 
-/// An answer's body, with the permits it was given for and the time it may take. One word larger than a [`Body`] when
-/// there is neither.
+/// An answer's body, with its place among those in flight, the permits it was given for and the time it may take.
 pub struct Held {
     body: Body,
+    _place: Option<Place>,
     with: Option<Box<With>>,
 }
 
@@ -25,20 +25,20 @@ struct With {
 
 impl From<Body> for Held {
     fn from(body: Body) -> Self {
-        Self { body, with: None }
+        Self { body, _place: None, with: None }
     }
 }
 
 impl Held {
-    /// A body that keeps `permits` until its end, and is cut off with an error at `deadline`.
-    pub fn new(body: Body, permits: Vec<Permit>, deadline: Option<Instant>) -> Self {
+    /// A body that keeps `place` and `permits` until its end, and is cut off with an error at `deadline`.
+    pub fn new(body: Body, place: Option<Place>, permits: Vec<Permit>, deadline: Option<Instant>) -> Self {
         // What is in memory already ends by the write timeout.
         let deadline = deadline.filter(|_| !matches!(body, Body::Empty | Body::Bytes(_)));
         if permits.is_empty() && deadline.is_none() {
-            return body.into();
+            return Self { body, _place: place, with: None };
         }
         let deadline = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline)));
-        Self { body, with: Some(Box::new(With { _permits: permits, deadline })) }
+        Self { body, _place: place, with: Some(Box::new(With { _permits: permits, deadline })) }
     }
 }
 
@@ -90,7 +90,7 @@ mod tests {
     async fn a_body_is_cut_off_at_its_end_and_its_permits_go_with_it() {
         let permit = Arc::new(());
         let end = Instant::now() + Duration::from_secs(5);
-        let mut held = Held::new(Body::Stream(Box::pin(Silence)), vec![Box::new(permit.clone())], Some(end));
+        let mut held = Held::new(Body::Stream(Box::pin(Silence)), None, vec![Box::new(permit.clone())], Some(end));
         assert_eq!(Arc::strong_count(&permit), 2);
         let error = held.frame().await.expect("a frame").expect_err("the end");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);

@@ -1,9 +1,10 @@
 //! What stands between a route and its handler: one chain, one order.
 //!
-//! A request meets, in this order: framing and client identity (before there is a route), the route itself, then the
-//! [`GUARDS`] of its route (rate and in-flight, auth, body limit, as they come), the handler within its [`Limits`]. The
-//! answer goes back through the [`FINISHERS`]. A guard lets the request pass, perhaps with a [`Permit`] that is dropped
-//! when the answer's body has ended, or it refuses.
+//! A request meets, in this order: framing and the PROXY protocol (before there is a route), the route itself, the
+//! server's [`Places`], the guards of its route (a place of the route's own; auth, as it comes), the limit on its body
+//! ([`RequestBody`]), and the handler within its [`Waits`]. The answer goes back through the [`FINISHERS`]. A guard lets
+//! the request pass, perhaps with a [`Permit`] that is dropped when the answer's body has ended, or it refuses. Who the
+//! client is (`[trust]`) is told to whoever wants to know: [`Client`].
 //!
 //! Adding a guard or a finisher is a new file and a line in its list: it declares its keys of `[[route]]` and how it is
 //! made of them. A route without guards pays nothing for them.
@@ -11,6 +12,7 @@
 use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use hyper::header::HeaderMap;
 use hyper::{Response, StatusCode};
@@ -19,12 +21,22 @@ use crate::handler::{Body, Head};
 use crate::schema::{Key, Reader};
 use crate::server::Exchange;
 
+pub mod client;
+mod gate;
 mod headers;
 mod held;
-mod limits;
+pub mod limits;
+mod places;
+mod request_body;
+pub mod waits;
 
+pub use client::Client;
+pub use gate::Gate;
 pub use held::Held;
 pub use limits::Limits;
+pub use places::{Entry, Place, Places, Room, no_place};
+pub use request_body::{BodyError, RequestBody};
+pub use waits::Waits;
 
 /// Lets requests of one route pass, or not.
 pub trait Guard: Send + Sync + 'static {
@@ -68,36 +80,62 @@ pub struct Link<T: ?Sized> {
     pub build: fn(&mut Reader<'_>) -> Option<Box<T>>,
 }
 
-/// Every guard, in the order in which a request meets them.
-pub const GUARDS: &[&Link<dyn Guard>] = &[];
-
 /// Every finisher, in the order in which an answer meets them.
 pub const FINISHERS: &[&Link<dyn Finisher>] = &[&headers::HEADERS];
 
 /// The keys that the chain adds to every route.
 pub fn keys() -> impl Iterator<Item = &'static Key> {
-    let guards = GUARDS.iter().flat_map(|link| link.keys);
-    guards.chain(FINISHERS.iter().flat_map(|link| link.keys))
+    const OWN: &[Key] = &[limits::OF_ROUTE, waits::OF_ROUTE];
+    OWN.iter().chain(FINISHERS.iter().flat_map(|link| link.keys))
 }
 
-/// The guards and finishers of one route.
+/// The guards and finishers of one route, and its limits.
 #[derive(Default)]
 pub struct Chain {
     guards: Vec<Box<dyn Guard>>,
     finishers: Vec<Box<dyn Finisher>>,
+    /// The largest body of a request, in bytes.
+    pub largest_body: Option<u64>,
+    /// How long an exchange may wait for what.
+    pub waits: Waits,
+}
+
+/// What a route's chain takes from the server where the route says nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OfServer {
+    /// The largest body of a request, in bytes.
+    pub largest_body: Option<u64>,
+    /// How long an exchange may wait for what.
+    pub waits: Waits,
 }
 
 impl Chain {
     /// These, in this order.
     pub fn new(guards: Vec<Box<dyn Guard>>, finishers: Vec<Box<dyn Finisher>>) -> Self {
-        Self { guards, finishers }
+        Self { guards, finishers, ..Self::default() }
     }
 
-    /// Reads a route's table.
-    pub fn read(reader: &mut Reader<'_>) -> Self {
-        let guards = GUARDS.iter().filter_map(|link| (link.build)(reader)).collect();
-        let finishers = FINISHERS.iter().filter_map(|link| (link.build)(reader)).collect();
-        Self::new(guards, finishers)
+    /// Reads a route's table; `places` finds those of the route if it limits what it has in flight.
+    pub fn read(
+        reader: &mut Reader<'_>,
+        server: OfServer,
+        places: impl FnOnce(Room) -> Arc<Places>,
+    ) -> Self {
+        let limits = Limits::of_route(reader);
+        let own_places = limits.and_then(|limits| limits.room).map(places);
+        let in_flight = own_places.map(|places| Box::new(places::OfRoute(places)) as Box<dyn Guard>);
+        Self {
+            guards: in_flight.into_iter().collect(),
+            finishers: FINISHERS.iter().filter_map(|link| (link.build)(reader)).collect(),
+            largest_body: limits.and_then(|limits| limits.body).or(server.largest_body),
+            waits: server.waits.or_of_route(reader),
+        }
+    }
+
+    /// The same, with these times.
+    #[must_use]
+    pub fn with_waits(self, waits: Waits) -> Self {
+        Self { waits, ..self }
     }
 
     /// The guards, in order.

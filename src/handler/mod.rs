@@ -6,9 +6,12 @@ pub mod escape;
 pub mod files;
 pub mod pages;
 pub mod placeholder;
+pub mod proxy;
 pub mod unavailable;
 pub mod welcome;
 
+mod app;
+mod gather;
 pub(crate) mod redirect;
 mod show;
 mod text;
@@ -16,16 +19,30 @@ mod text;
 use std::future::Future;
 use std::pin::Pin;
 
-use hyper::body::Incoming;
 use hyper::{HeaderMap, Method, Request, Response, Uri};
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::app::Configured;
+use crate::guard::Waits;
+use crate::lasting::Lasting;
 use crate::schema;
 use crate::server::Exchange;
 
+pub use crate::guard::RequestBody;
 pub use body::Body;
 
 /// Every verb a route can have. Adding one is a new file and a line here.
-pub const VERBS: &[&Verb] = &[&files::VERB, &text::VERB, &redirect::VERB, &show::VERB];
+pub const VERBS: &[&Verb] = &[
+    &files::VERB,
+    &text::VERB,
+    &redirect::VERB,
+    &proxy::VERB,
+    &app::VERB,
+    &gather::VERB,
+    &show::VERB,
+];
 
 /// A verb: what it declares about itself, and how a route of it becomes a handler.
 pub struct Verb {
@@ -36,7 +53,7 @@ pub struct Verb {
 }
 
 /// What a verb may know of the route it is built for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct RouteShape<'r> {
     /// The route's path as written.
     pub path: &'r str,
@@ -44,13 +61,19 @@ pub struct RouteShape<'r> {
     pub parameters: &'r [&'r str],
     /// Whether it takes everything below its path, so that [`RequestContext::rest`] may hold something.
     pub is_subtree: bool,
+    /// How long its exchanges may wait for what.
+    pub waits: Waits,
+    /// The apps of the config; `None` for those that are not right.
+    pub apps: &'r BTreeMap<String, Option<Arc<Configured>>>,
+    /// What outlives the site that is being built.
+    pub lasting: &'r Lasting,
 }
 
 /// Answers the requests of one route.
 pub trait Handler: Send + Sync + 'static {
     /// Answers one request. It runs on the serving thread: whatever may block goes to the blocking pool, in
     /// [`Answer::Later`].
-    fn answer(&self, request: Request<Incoming>, context: &RequestContext<'_>) -> Answer;
+    fn answer(&self, request: Request<RequestBody>, context: &RequestContext<'_>) -> Answer;
 }
 
 /// What a request says before its body.

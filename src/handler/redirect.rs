@@ -1,11 +1,10 @@
 //! `redirect`: somewhere else.
 
-use hyper::body::Incoming;
 use hyper::header::LOCATION;
 use hyper::{Request, Response, StatusCode};
 
 use super::accept::Format;
-use super::{Answer, Body, Handler, Head, RequestContext, RouteShape, Verb, pages};
+use super::{Answer, Body, Handler, Head, RequestBody, RequestContext, RouteShape, Verb, pages};
 use crate::schema::{self, Fault, Key, Kind, Reader};
 
 mod target;
@@ -59,7 +58,7 @@ fn build(reader: &mut Reader<'_>, route: &RouteShape<'_>) -> Option<Box<dyn Hand
 }
 
 impl Handler for Redirect {
-    fn answer(&self, request: Request<Incoming>, context: &RequestContext<'_>) -> Answer {
+    fn answer(&self, request: Request<RequestBody>, context: &RequestContext<'_>) -> Answer {
         self.response(&Head::from(&request), context.captures).into()
     }
 }

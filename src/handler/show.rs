@@ -1,10 +1,9 @@
 //! `show`: what dormouse knows about itself, for probes. It never keeps it awake.
 
-use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response};
 
-use super::{Answer, Body, Handler, RequestContext, RouteShape, Verb};
+use super::{Answer, Body, Handler, RequestBody, RequestContext, RouteShape, Verb};
 use crate::schema::{self, Counts, Key, Kind, Methods, Reader};
 use crate::server::Snapshot;
 
@@ -37,7 +36,7 @@ fn build(reader: &mut Reader<'_>, _: &RouteShape<'_>) -> Option<Box<dyn Handler>
 }
 
 impl Handler for Health {
-    fn answer(&self, _: Request<Incoming>, context: &RequestContext<'_>) -> Answer {
+    fn answer(&self, _: Request<RequestBody>, context: &RequestContext<'_>) -> Answer {
         let mut response = Response::new(Body::from(health(&context.exchange.snapshot())));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

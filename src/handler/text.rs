@@ -1,12 +1,11 @@
 //! `text`: the same few words for everybody.
 
 use bytes::Bytes;
-use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 
 use super::body::is_bodiless;
-use super::{Answer, Body, Handler, RequestContext, RouteShape, Verb};
+use super::{Answer, Body, Handler, RequestBody, RequestContext, RouteShape, Verb};
 use crate::schema::{self, Fault, Key, Kind, Reader};
 
 const TEXT: Key = Key::new("text", Kind::Text, "Answers with this text.").example("Hello from dormouse\n");
@@ -49,7 +48,7 @@ fn build(reader: &mut Reader<'_>, _: &RouteShape<'_>) -> Option<Box<dyn Handler>
 }
 
 impl Handler for Text {
-    fn answer(&self, _: Request<Incoming>, _: &RequestContext<'_>) -> Answer {
+    fn answer(&self, _: Request<RequestBody>, _: &RequestContext<'_>) -> Answer {
         self.response().into()
     }
 }

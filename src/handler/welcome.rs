@@ -3,13 +3,12 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, FORWARDED, HeaderName, HeaderValue, VIA};
 use hyper::{HeaderMap, Request, Response, StatusCode};
 
 use super::accept::Format;
 use super::escape::Html;
-use super::{Answer, Body, Handler, Head, RequestContext, pages};
+use super::{Answer, Body, Handler, Head, RequestBody, RequestContext, pages};
 use crate::server::Peer;
 
 /// Answers `/` with a greeting and what to do next.
@@ -21,7 +20,7 @@ pub struct Welcome {
 }
 
 impl Handler for Welcome {
-    fn answer(&self, request: Request<Incoming>, context: &RequestContext<'_>) -> Answer {
+    fn answer(&self, request: Request<RequestBody>, context: &RequestContext<'_>) -> Answer {
         let head = Head::from(&request);
         if !context.rest.is_empty() {
             return pages::error(StatusCode::NOT_FOUND, Format::asked(head.headers), head.uri.path(), None)

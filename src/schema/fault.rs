@@ -1,6 +1,6 @@
 //! What is wrong with a file, in words for its author.
 
-use super::Place;
+use super::{Entry, Place, Value, nearest};
 
 /// One thing wrong: where, what, and the way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,16 @@ impl Fault {
     /// Something that should stand at a place and does not.
     pub fn absence(place: &Place, message: impl Into<String>) -> Self {
         Self { is_absence: true, ..Self::new(place, message) }
+    }
+
+    /// A key or table that is not known among these.
+    pub fn unknown(entry: &Entry, known: &[&str]) -> Self {
+        let what = if matches!(entry.item.value, Value::Table(_)) { "table" } else { "key" };
+        let fault = Self::new(&entry.place, format!("unknown {what} {:?}", entry.name));
+        match nearest(&entry.name, known.iter().copied()) {
+            Some(nearest) => fault.help(format!("did you mean {nearest:?}?")),
+            None => fault.help(format!("known here: {}", known.join(", "))),
+        }
     }
 
     /// Adds the way out.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::rate::{self, Rate};
 use super::{Item, Kind, Place, Table, Value, duration, nearest, size};
 
 /// A value that fits its kind.
@@ -14,8 +15,10 @@ pub(super) enum Fit<'t> {
     Integer(i64),
     Boolean(bool),
     Choice(&'static str),
+    Rate(Rate),
     Texts(Vec<(&'t str, &'t Place)>),
     Map(Vec<MapEntry<'t>>),
+    Table(&'t Table),
 }
 
 /// One entry of a [`Kind::Map`].
@@ -38,8 +41,14 @@ impl Kind {
         let fit = match (self, &item.value) {
             (Self::Texts, Value::Text(text)) => Ok(Fit::Texts(vec![(text, &item.place)])),
             (Self::Texts, Value::List(items)) => return texts(items).map(Fit::Texts),
+            (Self::List, Value::List(items)) if items.is_empty() => Err("this one is empty".into()),
+            (Self::List, Value::List(items)) => return texts(items).map(Fit::Texts),
+            (Self::Table(_), Value::Table(table)) => Ok(Fit::Table(table)),
             (Self::Map, Value::Table(table)) => return map(table).map(Fit::Map),
             (Self::Boolean, Value::Boolean(boolean)) => Ok(Fit::Boolean(*boolean)),
+            (Self::BooleanOr(_), Value::Boolean(boolean)) => {
+                Ok(Fit::Choice(if *boolean { "true" } else { "false" }))
+            }
             (_, Value::Text(text)) => self.fit_text(text),
             (_, Value::Integer(number)) => self.fit_number(*number),
             (_, other) => Err(format!("this is {}", other.describe())),
@@ -50,7 +59,7 @@ impl Kind {
     /// The word that was meant, if the kind is one of words.
     pub(super) fn meant(self, item: &Item) -> Option<&'static str> {
         match (self, &item.value) {
-            (Self::OneOf(words), Value::Text(text)) => nearest(text, words.iter().copied()),
+            (Self::OneOf(words) | Self::BooleanOr(words), Value::Text(text)) => nearest(text, words.iter().copied()),
             _ => None,
         }
     }
@@ -59,6 +68,8 @@ impl Kind {
     pub(super) fn fit_default(self, text: &'static str) -> Option<Fit<'static>> {
         match self {
             Self::Boolean => text.parse().ok().map(Fit::Boolean),
+            Self::BooleanOr(_) if text == "true" => Some(Fit::Choice("true")),
+            Self::BooleanOr(_) if text == "false" => Some(Fit::Choice("false")),
             Self::Integer { .. } | Self::Status { .. } => self.fit_number(text.parse().ok()).ok(),
             _ => self.fit_text(text).ok(),
         }
@@ -71,7 +82,9 @@ impl Kind {
             Self::DurationOrNever => length(text, Duration::from_nanos(1)).map(Fit::Duration),
             Self::Duration { least } => length(text, least).map(Fit::Duration),
             Self::Size => size::parse(text).map(Fit::Size).map_err(|error| error.to_string()),
-            Self::OneOf(words) => word(text, words).map(Fit::Choice),
+            Self::Rate => rate::parse(text).map(Fit::Rate).map_err(|error| error.to_string()),
+            Self::BooleanOr(_) if text.parse::<bool>().is_ok() => Err("it goes without quotes".into()),
+            Self::OneOf(words) | Self::BooleanOr(words) => word(text, words).map(Fit::Choice),
             Self::Path if text.contains('\0') => Err("a path holds no NUL".into()),
             Self::Path if text.starts_with('/') => Ok(Fit::Text(text)),
             Self::Path => Err("this does not begin with a slash".into()),
@@ -79,9 +92,13 @@ impl Kind {
             Self::Integer { .. } | Self::Status { .. } if text.parse::<i64>().is_ok() => {
                 Err("it goes without quotes".into())
             }
-            Self::Boolean | Self::Integer { .. } | Self::Status { .. } | Self::Texts | Self::Map => {
-                Err("this is a string".into())
-            }
+            Self::List => Err("this is one string".into()),
+            Self::Boolean
+            | Self::Integer { .. }
+            | Self::Status { .. }
+            | Self::Texts
+            | Self::Map
+            | Self::Table(_) => Err("this is a string".into()),
         }
     }
 
@@ -89,7 +106,7 @@ impl Kind {
         let (least, most) = match self {
             Self::Integer { least, most } => (least, most),
             Self::Status { least, most } => (least.into(), most.into()),
-            Self::Duration { .. } | Self::DurationOrNever | Self::Size => {
+            Self::Duration { .. } | Self::DurationOrNever | Self::Size | Self::Rate => {
                 return Err("a bare number has no unit".into());
             }
             _ => return Err("this is a number".into()),

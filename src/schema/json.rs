@@ -51,7 +51,7 @@ fn property(key: &Key) -> Value {
 /// A default, which is declared without quotes.
 fn written(kind: Kind, text: &str) -> Value {
     match kind {
-        Kind::Boolean | Kind::Integer { .. } | Kind::Status { .. } => text.parse().unwrap_or(Value::Null),
+        Kind::Boolean | Kind::BooleanOr(_) | Kind::Integer { .. } | Kind::Status { .. } => text.parse().unwrap_or(Value::Null),
         _ => text.into(),
     }
 }
@@ -70,6 +70,10 @@ fn kind(kind: Kind) -> Value {
         Kind::Integer { least, most } => json!({ "type": "integer", "minimum": least, "maximum": most }),
         Kind::Boolean => json!({ "type": "boolean" }),
         Kind::OneOf(words) => json!({ "enum": words }),
+        Kind::BooleanOr(words) => json!({ "anyOf": [{ "type": "boolean" }, { "enum": words }] }),
+        Kind::Rate => json!({ "type": "string", "pattern": "^\\s*[0-9]+\\s*/\\s*[0-9]*\\s*[a-z]+\\s*$" }),
+        Kind::List => json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 }),
+        Kind::Table(keys) => table("", keys.iter(), &[]),
         Kind::Texts => {
             json!({ "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" }, "minItems": 1 }] })
         }

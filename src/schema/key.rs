@@ -8,7 +8,7 @@ use super::Kind;
 /// use dormouse::schema::{Key, Kind};
 /// const LISTING: Key = Key::new("listing", Kind::Boolean, "Lists folders that have no index.html.").default("false");
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
     /// As written in the file.
     pub name: &'static str,

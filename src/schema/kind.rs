@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::Key;
+
 /// What a key takes, beyond its type in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -27,10 +29,18 @@ pub enum Kind {
     Boolean,
     /// One of these words.
     OneOf(&'static [&'static str]),
+    /// `true`, `false`, or one of these words.
+    BooleanOr(&'static [&'static str]),
+    /// So many in so long: `"1/2s"`, `"100/min"`.
+    Rate,
     /// A string, or a list of strings.
     Texts,
+    /// A list of strings, at least one.
+    List,
     /// A table of strings.
     Map,
+    /// A table with these keys.
+    Table(&'static [Key]),
     /// An HTTP status.
     Status {
         /// The least allowed.
@@ -50,8 +60,11 @@ impl Kind {
             Self::Duration { .. } | Self::DurationOrNever => "30s",
             Self::Size => "1 MiB",
             Self::Integer { .. } => "1",
-            Self::Boolean => "true",
+            Self::Boolean | Self::BooleanOr(_) => "true",
             Self::OneOf(words) => words[0],
+            Self::Rate => "1/2s",
+            Self::List => r#"["..."]"#,
+            Self::Table(_) => "{ }",
             Self::Map => r#"{ "Name" = "value" }"#,
             Self::Status { .. } => "200",
             Self::Path => "/srv/www",
@@ -67,8 +80,13 @@ impl Kind {
             Self::Size => "a size".into(),
             Self::Integer { least, most } => format!("a whole number from {least} to {most}"),
             Self::Boolean => "true or false".into(),
-            Self::OneOf(words) => {
-                words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(" or ")
+            Self::OneOf(words) => quoted_words(words),
+            Self::BooleanOr(words) => format!("true or false or {}", quoted_words(words)),
+            Self::Rate => r#"a rate such as "1/2s" or "100/min""#.into(),
+            Self::List => "a list of strings".into(),
+            Self::Table(keys) => {
+                let names: Vec<_> = keys.iter().map(|key| format!("`{}`", key.name)).collect();
+                format!("a table of {}", names.join(", "))
             }
             Self::Texts => "a string or a list of strings".into(),
             Self::Map => "a table of strings".into(),
@@ -80,10 +98,16 @@ impl Kind {
     /// An example or default as it stands in the file: strings get their quotes.
     pub fn quoted(self, text: &str) -> String {
         let is_bare = match self {
-            Self::Integer { .. } | Self::Boolean | Self::Map | Self::Status { .. } => true,
+            Self::Integer { .. } | Self::Boolean | Self::Status { .. } => true,
+            Self::Map | Self::Table(_) | Self::List => true,
+            Self::BooleanOr(_) => matches!(text, "true" | "false"),
             Self::Texts => text.starts_with('['),
             _ => false,
         };
         if is_bare { text.to_owned() } else { format!("{text:?}") }
     }
+}
+
+fn quoted_words(words: &[&str]) -> String {
+    words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(" or ")
 }

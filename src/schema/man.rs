@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Document, Key, Methods, Verb};
+use super::{Document, Key, Kind, Methods, Verb};
 
 /// The manual page of a config.
 pub fn render(document: &Document, version: &str) -> String {
@@ -116,6 +116,11 @@ impl Page {
             self.line(".TP");
             self.line(&format!("\\fB{}\\fR = {}", escaped(key.name), escaped(&key.kind.describe())));
             self.text(&sentences(key));
+            if let Kind::Table(keys) = key.kind {
+                self.line(".RS");
+                self.keys(keys.iter());
+                self.line(".RE");
+            }
         }
     }
 

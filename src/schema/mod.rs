@@ -8,6 +8,7 @@
 pub mod duration;
 pub mod json;
 pub mod man;
+pub mod rate;
 pub mod size;
 
 mod document;

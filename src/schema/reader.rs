@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::fit::Fit;
-use super::{Fault, Faults, Key, Place, Table};
+use super::rate::Rate;
+use super::{Fault, Faults, Key, Kind, Place, Table};
 
 /// A string of the file with its place, for complaints that only its reader can make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +45,7 @@ impl<'t> Reader<'t> {
         self.faults.add(fault);
     }
 
-    /// A string ([`Kind::Text`](super::Kind::Text), [`Kind::OneOf`](super::Kind::OneOf)).
+    /// A string ([`Kind::Text`], [`Kind::OneOf`]); of [`Kind::BooleanOr`] also `"true"` and `"false"`.
     pub fn text(&mut self, key: &Key) -> Option<&'t str> {
         match self.fit(key)? {
             Fit::Text(text) => Some(text),
@@ -53,7 +54,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// A path ([`Kind::Path`](super::Kind::Path)).
+    /// A path ([`Kind::Path`]).
     pub fn path(&mut self, key: &Key) -> Option<&'t std::path::Path> {
         self.text(key).map(std::path::Path::new)
     }
@@ -74,6 +75,26 @@ impl<'t> Reader<'t> {
             Fit::Never => None,
             other => undeclared(key, &other),
         }
+    }
+
+    /// So many in so long.
+    pub fn rate(&mut self, key: &Key) -> Option<Rate> {
+        match self.fit(key)? {
+            Fit::Rate(rate) => Some(rate),
+            other => undeclared(key, &other),
+        }
+    }
+
+    /// A table of its own ([`Kind::Table`]), whose unknown keys have been complained of; `None` if the key is absent.
+    pub fn table(&mut self, key: &Key) -> Option<Reader<'_>> {
+        let Kind::Table(keys) = key.kind else { return None };
+        let table = match self.fit(key)? {
+            Fit::Table(table) => table,
+            other => return undeclared(key, &other),
+        };
+        let known: Vec<_> = keys.iter().map(|key| key.name).collect();
+        table.unknown_keys(&known).for_each(|fault| self.faults.add(fault));
+        Some(Reader { table, faults: self.faults })
     }
 
     /// A number of bytes.

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::Fault;
+
 /// Where something stands in the file. Opaque: only who reads files can make one or look inside.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -20,7 +22,7 @@ impl Place {
 }
 
 /// A value and where it stands.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Item {
     /// What it is.
     pub value: Value,
@@ -29,7 +31,7 @@ pub struct Item {
 }
 
 /// What a file can hold.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// `"..."`
     Text(String),
@@ -60,7 +62,7 @@ impl Value {
 }
 
 /// Keys and values, in the order of the file.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
     /// Where it begins: its header or brace.
     pub place: Place,
@@ -69,7 +71,7 @@ pub struct Table {
 }
 
 /// One key with its value.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// The key.
     pub name: String,
@@ -83,5 +85,11 @@ impl Table {
     /// The entry of this name.
     pub fn get(&self, name: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.name == name)
+    }
+
+    /// A complaint of each key that is none of the known ones.
+    pub fn unknown_keys<'t>(&'t self, known: &'t [&str]) -> impl Iterator<Item = Fault> + 't {
+        let unknown = self.entries.iter().filter(|entry| !known.contains(&&entry.name[..]));
+        unknown.map(|entry| Fault::unknown(entry, known))
     }
 }

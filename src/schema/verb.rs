@@ -58,6 +58,8 @@ pub enum Methods {
 pub enum Counts {
     /// They keep dormouse awake, unless the route has `keeps_awake = false`.
     Yes,
+    /// The same, and its answers may be streams, whose bytes alone may count (`"while-active"`).
+    YesAndStreams,
     /// They never do: probes and scrapers ask here.
     Never,
 }

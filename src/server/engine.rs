@@ -45,7 +45,6 @@ pub struct Engine {
 #[derive(Clone, Debug)]
 pub struct Control {
     shared: Arc<Shared>,
-    sleeps: bool,
 }
 
 /// A service with what the program around it does at certain moments.
@@ -131,7 +130,7 @@ impl Engine {
     ) -> Result<Exit, E> {
         let signals = Signals::install()?;
         let sleeps = self.sleeps_unasked || self.sockets.any_inherited();
-        let control = Control { shared: Shared::new(Settings::default()), sleeps };
+        let control = Control { shared: Shared::new(Settings::default(), sleeps) };
         control.set_settings(self.settings);
         let Program { service, hooks } = build(&control).await?;
         if !sleeps {
@@ -169,7 +168,7 @@ impl Control {
     /// Replaces the settings; the quiet under way is measured by the new ones.
     pub fn set_settings(&self, mut settings: Settings) {
         let sleep = &mut settings.sleep;
-        if !self.sleeps {
+        if !self.shared.sleeps {
             sleep.after = None;
         }
         // Clocks cannot be set beyond the end of time.
@@ -192,6 +191,46 @@ impl Control {
     /// The state of the engine now, with everybody who keeps it awake.
     pub fn account(&self) -> Account {
         self.shared.account()
+    }
+
+    pub(super) fn of(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Whether the process is on its way out (SIGTERM).
+    pub fn is_draining(&self) -> bool {
+        matches!(self.shared.stage(), Stage::Drain | Stage::Cut)
+    }
+
+    /// Resolves once [`Control::is_draining`].
+    pub async fn draining(&self) {
+        self.until(Self::is_draining).await;
+    }
+
+    /// Whether the time of a drain is over, or a second signal has come: what still runs is cut.
+    pub fn is_cut(&self) -> bool {
+        self.shared.stage() == Stage::Cut
+    }
+
+    /// Resolves once [`Control::is_cut`].
+    pub async fn cut(&self) {
+        self.until(Self::is_cut).await;
+    }
+
+    async fn until(&self, is_so: fn(&Self) -> bool) {
+        loop {
+            let mut told = std::pin::pin!(self.shared.draining.notified());
+            told.as_mut().enable(); // what changes from here on is told
+            if is_so(self) {
+                return;
+            }
+            told.await;
+        }
+    }
+
+    /// An id to find a failure by, in the journal.
+    pub fn new_id(&self) -> String {
+        self.shared.new_id()
     }
 
     /// Keeps the process awake until dropped; the end does not restart the clock. `None` when the process has committed

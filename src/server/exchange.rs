@@ -11,6 +11,8 @@ use hyper::{Method, Request, Response};
 
 use super::BoxError;
 use super::account::Snapshot;
+use super::engine::Control;
+use super::patience::Patience;
 use super::record::Record;
 use super::shared::{Shared, Stage};
 use crate::activation::Peer;
@@ -40,6 +42,7 @@ struct Inner {
     method: Method,
     /// When its head was whole, in the activity's nanoseconds.
     since: u64,
+    patience: Patience,
     policy: AtomicU8,
     part: AtomicU8,
     held: AtomicU8,
@@ -110,6 +113,7 @@ impl Exchange {
             shared,
             method,
             since,
+            patience: Patience::since(since),
             policy: AtomicU8::new(KeepsAwake::Yes as u8),
             part: AtomicU8::new(Part::Asked as u8),
             held: AtomicU8::new(Held::Yes as u8),
@@ -223,7 +227,8 @@ impl Exchange {
         self.0.holds.load(Acquire)
     }
 
-    pub(super) fn policy(&self) -> KeepsAwake {
+    /// What this request is to the sleep.
+    pub fn policy(&self) -> KeepsAwake {
         POLICIES[usize::from(self.0.policy.load(Acquire))]
     }
 
@@ -242,6 +247,15 @@ impl Exchange {
     /// When its head was whole, in the activity's nanoseconds.
     pub(super) fn since(&self) -> u64 {
         self.0.since
+    }
+
+    pub(super) fn patience(&self) -> &Patience {
+        &self.0.patience
+    }
+
+    /// The running engine.
+    pub fn control(&self) -> Control {
+        Control::of(self.0.shared.clone())
     }
 
     pub(super) fn record(&self) -> &Record {

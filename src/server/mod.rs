@@ -9,7 +9,7 @@
 //! - `account`: all of it, for whoever asks.
 
 mod account;
-mod buffer;
+pub(crate) mod buffer;
 mod clock;
 mod connection;
 pub mod engine;
@@ -20,19 +20,21 @@ mod http2;
 mod in_flight;
 mod linger;
 mod link;
+mod patience;
 mod record;
 mod rest;
 mod room;
 mod service;
 mod shared;
 mod tower;
-mod transport;
+pub(crate) mod transport;
 mod wakes;
 
 pub use crate::activation::Peer;
 pub use account::{Account, Holder, Snapshot, What};
 pub use engine::{Control, Engine};
 pub use exchange::{Exchange, KeepsAwake, Serve};
+pub use patience::Paused;
 pub use service::panic_message;
 pub use shared::{Settings, Timeouts};
 pub use tower::Tower;

@@ -83,6 +83,8 @@ pub struct Shared {
     pub ready: Instant,
     /// How many times the service was woken since boot.
     pub wakes: Wakes,
+    /// Whether it falls asleep at all: somebody will wake it.
+    pub sleeps: bool,
     stage: AtomicU8,
     /// When the stage began, in the activity's nanoseconds.
     stage_since: AtomicU64,
@@ -115,7 +117,7 @@ struct Dated {
 
 impl Shared {
     /// Nothing open yet.
-    pub fn new(settings: Settings) -> Arc<Self> {
+    pub fn new(settings: Settings, sleeps: bool) -> Arc<Self> {
         Arc::new(Self {
             activity: Activity::new(),
             tally: Arc::default(),
@@ -124,6 +126,7 @@ impl Shared {
             draining: Notify::new(),
             ready: Instant::now(),
             wakes: Wakes::default(),
+            sleeps,
             stage: AtomicU8::new(Stage::Open as u8),
             stage_since: AtomicU64::new(0),
             places: AtomicUsize::new(places(&settings)),

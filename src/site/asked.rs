@@ -6,7 +6,7 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use tokio::time::Instant;
 
 use super::Route;
-use crate::guard::{Held, Permit, Refusal};
+use crate::guard::{Held, Permit, Place, Refusal};
 use crate::handler::accept::Format;
 use crate::handler::{Body, Head, Refused, pages};
 use crate::server::Exchange;
@@ -25,6 +25,17 @@ const REFUSALS: [StatusCode; 11] = [
     StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
     StatusCode::SERVICE_UNAVAILABLE,
 ];
+
+/// What lasts as long as the answer.
+#[derive(Default)]
+pub(super) struct Kept {
+    /// Its place among those in flight.
+    pub place: Option<Place>,
+    /// What the guards gave.
+    pub permits: Vec<Permit>,
+    /// When it is cut off.
+    pub end: Option<Instant>,
+}
 
 /// A request after its head has been read.
 pub(super) struct Asked {
@@ -46,27 +57,33 @@ impl Asked {
     }
 
     /// An error page in the form the client likes.
-    fn page(&self, status: StatusCode) -> Response<Body> {
+    fn page_with(&self, status: StatusCode, id: Option<&str>) -> Response<Body> {
         let format = Format::of(self.accept.iter()).unwrap_or(Format::Plain);
-        pages::error(status, format, self.uri.path(), None)
+        pages::error(status, format, self.uri.path(), id)
     }
 
     /// The answer of a guard that refused.
     pub fn refuse(&self, refusal: Refusal) -> Response<Body> {
-        let mut page = self.page(refusal.status);
+        let mut page = self.page_with(refusal.status, None);
         page.headers_mut().extend(refusal.headers);
         page
     }
 
     /// The answer when the handler's own did not come in time.
-    pub fn too_late(&self) -> Response<Body> {
-        self.page(StatusCode::GATEWAY_TIMEOUT)
+    pub fn too_late(&self, route: &Route) -> Response<Body> {
+        let id = self.exchange.new_id();
+        let (path, verb) = (&route.path, route.verb);
+        tracing::warn!(
+            id, route = %path, verb,
+            "no answer within timeouts.request or timeouts.total, answered 504 (id {id}) on route {path}"
+        );
+        self.page_with(StatusCode::GATEWAY_TIMEOUT, Some(&id))
     }
 
     /// Finishes an answer that no route gave. It is noise whatever its status.
     pub fn stray(self, response: Response<Body>) -> Response<Held> {
         self.exchange.keeps_awake(false);
-        self.send("-", response, vec![], None)
+        self.send("-", response, Kept::default())
     }
 
     /// Finishes a route's answer.
@@ -74,22 +91,20 @@ impl Asked {
         self,
         route: &Route,
         mut response: Response<Body>,
-        permits: Vec<Permit>,
-        end: Option<Instant>,
+        kept: Kept,
     ) -> Response<Held> {
         route.chain.finish(&mut response);
         if is_refusal(&response) {
             self.exchange.keeps_awake(false);
         }
-        self.send(route.verb, response, permits, end)
+        self.send(route.verb, response, kept)
     }
 
     fn send(
         self,
         verb: &str,
         mut response: Response<Body>,
-        permits: Vec<Permit>,
-        end: Option<Instant>,
+        kept: Kept,
     ) -> Response<Held> {
         if self.method == Method::HEAD {
             drop_body(&mut response);
@@ -97,7 +112,7 @@ impl Asked {
         let status = response.status().as_u16();
         let client = self.exchange.peer();
         tracing::debug!(target: "dormouse::access", %client, method = %self.method, uri = %self.uri, status, verb);
-        response.map(|body| Held::new(body, permits, end))
+        response.map(|body| Held::new(body, kept.place, kept.permits, kept.end))
     }
 }
 

@@ -1,21 +1,25 @@
 //! One config at work: the way of a request from route to answer.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::{HeaderMap, Request, Response};
+use hyper::header::CONTENT_LENGTH;
+use hyper::{HeaderMap, Request, Response, StatusCode};
 
-use crate::guard::{Admission, Chain, Held, Limits, Permit, Refusal};
+use crate::guard::{
+    Admission, Chain, Entry, Held, Permit, Place, Places, Refusal, RequestBody, no_place,
+};
 use crate::handler::{Answer, Body, Handler, Later, RequestContext};
 use crate::route::{self, MethodSet, Pattern, Question, Router, Spec, request_host};
-use crate::server::Exchange;
+use crate::server::{Exchange, KeepsAwake};
 
 mod asked;
 mod live;
 mod reply;
 mod stray;
 
-use asked::Asked;
+use asked::{Asked, Kept};
 pub use live::Live;
 pub use reply::Reply;
 
@@ -25,8 +29,8 @@ pub struct Site {
     pub router: Router,
     /// The routes, in the order of the config.
     pub routes: Vec<Route>,
-    /// How long an exchange may take.
-    pub limits: Limits,
+    /// The places of all requests; `None`: as many as come.
+    pub places: Option<Arc<Places>>,
     /// Whether it only stands in for a config that is bad, or not written yet.
     pub is_provisional: bool,
 }
@@ -43,8 +47,8 @@ pub struct Route {
     pub handler: Box<dyn Handler>,
     /// What stands before the handler, and what works on its answers.
     pub chain: Chain,
-    /// Whether its requests keep dormouse awake.
-    pub keeps_awake: bool,
+    /// What its requests are to the sleep.
+    pub keeps_awake: KeepsAwake,
 }
 
 /// Where a request goes.
@@ -69,10 +73,10 @@ impl Site {
         let pattern = Pattern::parse("/").expect("a path");
         let spec = Spec { pattern, hosts: vec![], socket: None, methods: MethodSet::Any };
         let router = Router::new(vec![spec]).expect("one route has no conflicts");
-        let path = "/".into();
+        let (path, keeps_awake) = ("/".into(), keeps_awake.into());
         let route =
             Route { verb, path, operand: String::new(), handler, chain: Chain::default(), keeps_awake };
-        Self { router, routes: vec![route], limits: Limits::default(), is_provisional: true }
+        Self { router, routes: vec![route], places: None, is_provisional: true }
     }
 
     /// Answers one request.
@@ -82,13 +86,30 @@ impl Site {
             Way::To(found) => found,
             Way::Stray(response) => return Reply::ready(asked.stray(response)),
         };
-        if !found.route.chain.guards().is_empty() {
-            return Reply::later(guarded(site.clone(), asked, request));
-        }
         let Found { index, route, .. } = found;
+        let place = match site.places.as_ref().map(Places::enter) {
+            None => None,
+            Some(Entry::Place(place)) => Some(place),
+            Some(Entry::Full) => {
+                let refused = asked.refuse(no_place());
+                return Reply::ready(asked.finish(route, refused, Kept::default()));
+            }
+            Some(Entry::Wait(place)) => {
+                return Reply::later(guarded(site.clone(), asked, request, Some(place)));
+            }
+        };
+        if !route.chain.guards().is_empty() {
+            let place = place.map(|place| std::future::ready(Some(place)));
+            return Reply::later(guarded(site.clone(), asked, request, place));
+        }
+        let kept = Kept { place, permits: vec![], end: route.chain.waits.end() };
+        if let Err(refusal) = route.check_length(request.headers()) {
+            let refused = asked.refuse(refusal);
+            return Reply::ready(asked.finish(route, refused, kept));
+        }
         match found.handle(request, &asked.exchange) {
-            Answer::Ready(response) => Reply::ready(asked.finish(route, response, vec![], site.limits.end())),
-            Answer::Later(answer) => Reply::later(unguarded(site.clone(), index, asked, answer)),
+            Answer::Ready(response) => Reply::ready(asked.finish(route, response, kept)),
+            Answer::Later(answer) => Reply::later(unguarded(site.clone(), index, asked, answer, kept)),
         }
     }
 
@@ -108,13 +129,28 @@ impl Site {
     }
 }
 
+impl Route {
+    /// Refuses a body that says itself that it is too large; of others, what is too much is not read.
+    fn check_length(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let Some(most) = self.chain.largest_body else { return Ok(()) };
+        let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        match length {
+            Some(length) if length > most => {
+                Err(Refusal { status: StatusCode::PAYLOAD_TOO_LARGE, headers: HeaderMap::new() })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Found<'_, '_> {
     /// Hands the request to the route's handler.
     fn handle(self, request: Request<Incoming>, exchange: &Exchange) -> Answer {
         exchange.set_route(&self.route.path);
-        if !self.route.keeps_awake {
-            exchange.keeps_awake(false);
-        }
+        exchange.keeps_awake(self.route.keeps_awake);
+        let chain = &self.route.chain;
+        let request = request
+            .map(|incoming| RequestBody::new(incoming, exchange, chain.largest_body, chain.waits.body));
         self.route
             .handler
             .answer(request, &RequestContext { exchange, rest: self.rest, captures: &self.captures })
@@ -122,24 +158,39 @@ impl Found<'_, '_> {
 }
 
 /// The rest of the way when the handler takes its time.
-async fn unguarded(site: Arc<Site>, route: usize, asked: Asked, answer: Later) -> Response<Held> {
-    let end = site.limits.end();
-    let response = site.limits.head(answer).await.unwrap_or_else(|| asked.too_late());
-    asked.finish(&site.routes[route], response, vec![], end)
+async fn unguarded(
+    site: Arc<Site>,
+    route: usize,
+    asked: Asked,
+    answer: Later,
+    kept: Kept,
+) -> Response<Held> {
+    let route = &site.routes[route];
+    let response = route.chain.waits.head(&asked.exchange, kept.end, answer).await;
+    let response = response.unwrap_or_else(|| asked.too_late(route));
+    asked.finish(route, response, kept)
 }
 
-/// The whole way on a route with guards, any of which may have to wait.
-async fn guarded(site: Arc<Site>, asked: Asked, request: Request<Incoming>) -> Response<Held> {
-    let end = site.limits.end();
+/// The whole way on a route with guards, any of which may have to wait, or of a request that waits for a place.
+async fn guarded(
+    site: Arc<Site>,
+    asked: Asked,
+    request: Request<Incoming>,
+    place: Option<impl Future<Output = Option<Place>>>,
+) -> Response<Held> {
     // Found a second time: the first find borrows from a request that has moved since.
     let found = match site.way(&asked, request.headers()) {
         Way::To(found) => found,
         Way::Stray(response) => return asked.stray(response),
     };
     let route = found.route;
-    let mut permits = Vec::new();
+    let mut kept = Kept { end: route.chain.waits.end(), ..Kept::default() };
+    let (end, own, permits) = (kept.end, &mut kept.place, &mut kept.permits);
     let answer = async {
-        if let Err(refusal) = admit(route, &asked, &request, &mut permits).await {
+        if let Some(place) = place {
+            *own = place.await;
+        }
+        if let Err(refusal) = admit(route, &asked, &request, permits).await {
             return asked.refuse(refusal);
         }
         match found.handle(request, &asked.exchange) {
@@ -147,8 +198,9 @@ async fn guarded(site: Arc<Site>, asked: Asked, request: Request<Incoming>) -> R
             Answer::Later(answer) => answer.await,
         }
     };
-    let response = site.limits.head(answer).await.unwrap_or_else(|| asked.too_late());
-    asked.finish(route, response, permits, end)
+    let response = route.chain.waits.head(&asked.exchange, end, answer).await;
+    let response = response.unwrap_or_else(|| asked.too_late(route));
+    asked.finish(route, response, kept)
 }
 
 /// Asks every guard of the route, in order, and keeps what they give.
@@ -165,5 +217,5 @@ async fn admit(
             Admission::Later(word) => permits.extend(word.await?),
         }
     }
-    Ok(())
+    route.check_length(request.headers())
 }

@@ -29,7 +29,6 @@ use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hyper::body::Incoming;
 use hyper::header::{ACCEPT_ENCODING, ALLOW, HeaderValue, LOCATION};
 use hyper::http::request::Parts as RequestHead;
 use hyper::{Method, Request, Response, StatusCode, Uri};
@@ -37,7 +36,7 @@ use tokio::task::spawn_blocking;
 
 use super::accept::Format;
 use super::redirect::with_slash;
-use super::{Answer, Body, Handler, RequestContext, pages};
+use super::{Answer, Body, Handler, RequestBody, RequestContext, pages};
 use find::{Found, find};
 use refusal::Refusal;
 use segments::Place;
@@ -84,7 +83,7 @@ impl Files {
 }
 
 impl Handler for Files {
-    fn answer(&self, request: Request<Incoming>, context: &RequestContext<'_>) -> Answer {
+    fn answer(&self, request: Request<RequestBody>, context: &RequestContext<'_>) -> Answer {
         self.answer_head(request.into_parts().0, context.rest)
     }
 }

@@ -1,0 +1,318 @@
+//! The life of an app that is not asleep: started, watched, stopped, by one task.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::child::Ended;
+use super::start::{self, Running, Started};
+use super::unit::{Unit, UnitState};
+use super::{App, AppKind, Crash, Phase, WELL_AFTER};
+use crate::lifecycle::Hold;
+use crate::schema::duration;
+use crate::server::Control;
+use crate::upstream::Group;
+
+/// How long streams that do not hold an app have to end when it is stopped.
+const GOODBYE: Duration = Duration::from_millis(200);
+
+/// How long a program may take to end after SIGTERM when dormouse itself has no more time.
+const CUT: Duration = Duration::from_secs(5);
+
+/// How often an app that says it is busy is asked again, at most.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
+
+/// What a life begins with.
+pub(super) enum From {
+    /// It has to be started.
+    Nothing,
+    /// It runs already.
+    Running(Running, Arc<Group>),
+}
+
+/// Why a life ends.
+enum End {
+    /// Nobody has asked for a while, or dormouse leaves, or no config names it any more.
+    Quiet,
+    /// It came down by itself.
+    Died(String),
+}
+
+/// Takes over a unit that runs already: a dormouse before this one has started it, and its clock begins anew.
+pub async fn adopt(app: Arc<App>, control: Control) {
+    let AppKind::Unit { unit, origin } = &app.settings.kind else { return };
+    let unit = Unit::new(unit);
+    if !matches!(unit.state().await, Ok(UnitState::Active)) {
+        return;
+    }
+    let Some(hold) = control.hold() else { return };
+    let group = start::group(origin);
+    {
+        let mut state = app.state();
+        if !matches!(state.phase, Phase::Asleep) {
+            return; // a request was faster
+        }
+        state.enter(Phase::Starting);
+        state.start += 1;
+    }
+    tracing::info!(app = app.settings.name, "app {} runs already", app.settings.name);
+    live(app.clone(), control, hold, From::Running(Running::Unit(unit), group)).await;
+}
+
+/// Lives until it is asleep again. `hold` keeps dormouse awake until then.
+pub(super) async fn live(app: Arc<App>, control: Control, mut hold: Hold, from: From) {
+    let mut from = Some(from);
+    loop {
+        let outcome = match from.take() {
+            Some(From::Running(running, group)) => Ok((running, group)),
+            _ => begin(&app, &control).await,
+        };
+        match outcome {
+            Ok((mut running, group)) => {
+                app.up(group.clone());
+                let begun = Instant::now();
+                let end = watch(&app, &control, &mut hold, &mut running, &group).await;
+                app.stop(running, end, begun, &control).await;
+            }
+            Err(why) => app.fail(&why, &control, Duration::ZERO),
+        }
+        if !app.is_wanted_again() {
+            return;
+        }
+        // A drain goes on accepting only while what began before it lasts: this is not that any more.
+        if let Some(newer) = control.hold() {
+            hold = newer;
+        }
+    }
+}
+
+/// Starts it and waits until it is ready.
+async fn begin(app: &App, control: &Control) -> Result<(Running, Arc<Group>), String> {
+    let settings = &app.settings;
+    let begun = Instant::now();
+    let name = &settings.name;
+    tracing::info!(app = %name, "app {name} starts");
+    let Started { group, mut running, is_listening } = start::start(settings, &app.folders).await?;
+    if !is_listening || settings.ready.is_some() {
+        let ready = tokio::time::timeout(settings.start_within, start::until_ready(settings, &group));
+        tokio::select! {
+            biased;
+            ready = ready => if ready.is_err() {
+                end(running, settings.stop_within).await;
+                return Err(start::not_ready(settings));
+            },
+            why = died(&mut running) => return Err(why),
+            () = control.cut() => {
+                end(running, Duration::ZERO).await;
+                return Err("dormouse was told to leave at once".to_owned());
+            }
+        }
+    }
+    let took = begun.elapsed();
+    tracing::info!(
+        app = %name, start_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        "app {name} is up after {:.1} ms", took.as_secs_f64() * 1000.0
+    );
+    Ok((running, group))
+}
+
+/// Waits for its end, and its reason.
+async fn watch(
+    app: &App,
+    control: &Control,
+    hold: &mut Hold,
+    running: &mut Running,
+    group: &Group,
+) -> End {
+    let mut is_draining = control.is_draining();
+    let mut busy_until = None;
+    loop {
+        let mut told = std::pin::pin!(app.changed.notified());
+        told.as_mut().enable();
+        let rest = match app.quiet(is_draining) {
+            Quiet::Over => {
+                let again = if is_draining { None } else { still_busy(app, group, &mut busy_until).await };
+                if again.is_none() && app.begin_stop() {
+                    return End::Quiet;
+                }
+                again // or somebody has come meanwhile, and is seen at the next look
+            }
+            Quiet::In(rest) => Some(rest),
+            Quiet::Never => None,
+        };
+        let sleep = async {
+            match rest {
+                Some(rest) => tokio::time::sleep(rest).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            why = died(running) => return End::Died(why),
+            () = told => {}
+            () = sleep => {}
+            () = control.draining(), if !is_draining => {
+                is_draining = true;
+                // Not what a drain waits for before it stops accepting; what uses the app is.
+                if let Some(newer) = control.hold() {
+                    *hold = newer;
+                }
+            }
+            () = control.cut() => return End::Quiet,
+        }
+    }
+}
+
+/// Whether the app says that it is busy, and when to ask again.
+async fn still_busy(app: &App, group: &Group, until: &mut Option<Instant>) -> Option<Duration> {
+    let settings = &app.settings;
+    let path = settings.busy.as_deref()?;
+    let last = *until.get_or_insert_with(|| Instant::now() + settings.busy_at_most);
+    if Instant::now() >= last {
+        let (name, most) = (&settings.name, duration::text(settings.busy_at_most));
+        tracing::warn!(app = %name, "app {name} says it is busy for longer than busy_at_most ({most}): stopped");
+        return None;
+    }
+    if start::ask(group, path).await.is_none_or(|status| status.as_u16() != 200) {
+        *until = None;
+        return None;
+    }
+    let again = settings.sleep_after.unwrap_or(ASK_AGAIN).min(ASK_AGAIN);
+    Some(again.min(last.saturating_duration_since(Instant::now())))
+}
+
+/// Waits until it comes down by itself; why, for the journal.
+async fn died(running: &mut Running) -> String {
+    match running {
+        Running::Child(child, _) => describe(&child.exited().await),
+        Running::Unit(unit) => {
+            unit.ended().await;
+            format!("{} has stopped (journalctl -u {})", unit.name(), unit.name())
+        }
+    }
+}
+
+fn describe(ended: &Ended) -> String {
+    let mut text = format!("it ended by itself, {ended}");
+    if !ended.stderr.is_empty() {
+        text.push_str("; its last words: ");
+        text.push_str(&ended.stderr.join(" | "));
+    }
+    text
+}
+
+/// Ends what runs; a unit is systemd's.
+async fn end(running: Running, within: Duration) {
+    match running {
+        Running::Child(mut child, traces) => {
+            child.stop(within).await;
+            drop(traces);
+        }
+        Running::Unit(unit) => {
+            if let Err(error) = unit.stop().await {
+                tracing::warn!(unit = unit.name(), %error, "cannot stop {}: {error}", unit.name());
+            }
+        }
+    }
+}
+
+/// Since when nobody has used it.
+enum Quiet {
+    /// For long enough.
+    Over,
+    /// Not yet: look again then.
+    In(Duration),
+    /// Somebody uses it, or it never sleeps.
+    Never,
+}
+
+impl App {
+    fn up(&self, group: Arc<Group>) {
+        let mut state = self.state();
+        state.enter(Phase::Up(group));
+        state.last_used = Instant::now();
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    fn quiet(&self, is_leaving: bool) -> Quiet {
+        let mut state = self.state();
+        if state.in_use > 0 {
+            state.is_end_told = true;
+            return Quiet::Never;
+        }
+        if is_leaving || state.is_abandoned {
+            return Quiet::Over;
+        }
+        match self.settings.sleep_after.map(|after| after.saturating_sub(state.last_used.elapsed())) {
+            Some(Duration::ZERO) => Quiet::Over,
+            Some(rest) => Quiet::In(rest),
+            None => Quiet::Never,
+        }
+    }
+
+    /// Enters the phase in which nobody is let in any more, unless somebody just was.
+    fn begin_stop(&self) -> bool {
+        let mut state = self.state();
+        if state.in_use > 0 {
+            return false;
+        }
+        state.enter(Phase::Stopping);
+        drop(state);
+        self.changed.notify_waiters();
+        true
+    }
+
+    async fn stop(&self, running: Running, why: End, begun: Instant, control: &Control) {
+        let name = &self.settings.name;
+        match why {
+            End::Died(why) => self.fail(&why, control, begun.elapsed()),
+            End::Quiet if matches!(running, Running::Unit(_)) && control.is_draining() => {
+                // It stays, and the next dormouse takes it over.
+                self.state().enter(Phase::Stopping);
+            }
+            End::Quiet => {
+                let has_streams = {
+                    let mut state = self.state();
+                    state.enter(Phase::Stopping);
+                    state.unheld > 0
+                };
+                self.changed.notify_waiters();
+                if has_streams {
+                    tokio::time::sleep(GOODBYE).await;
+                }
+                let begun = Instant::now();
+                let within = self.settings.stop_within;
+                end(running, if control.is_cut() { within.min(CUT) } else { within }).await;
+                tracing::info!(app = %name, "app {name} sleeps, stopped in {:.1} ms", begun.elapsed().as_secs_f64() * 1000.0);
+            }
+        }
+    }
+
+    /// Notes a failure; whoever waits is told its id.
+    fn fail(&self, why: &str, control: &Control, was_up_for: Duration) {
+        let (id, name) = (control.new_id(), &self.settings.name);
+        tracing::error!(app = %name, id, "app {name} failed (id {id}): {why}");
+        let mut state = self.state();
+        state.failures = if was_up_for >= WELL_AFTER { 1 } else { state.failures.saturating_add(1) };
+        state.crash = Some(Crash { start: state.start, at: Instant::now(), id });
+        state.enter(Phase::Asleep);
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// Whether somebody wants it again who came while it was being stopped; if not, it is asleep now.
+    fn is_wanted_again(&self) -> bool {
+        let mut state = self.state();
+        let is_stopped = matches!(state.phase, Phase::Stopping);
+        if is_stopped {
+            state.failures = 0;
+        }
+        let is_wanted = is_stopped && state.waiting > 0;
+        if is_wanted {
+            state.start += 1;
+        }
+        state.enter(if is_wanted { Phase::Starting } else { Phase::Asleep });
+        drop(state);
+        self.changed.notify_waiters();
+        is_wanted
+    }
+}

@@ -1,0 +1,326 @@
+//! `[app.NAME]`: what an app is, and how it is treated.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::unit;
+use crate::schema::{Fault, Key, Kind, Placed, Reader, Section};
+use crate::upstream::Origin;
+
+const RUN: Key = Key::new("run", Kind::List, "The program and its arguments; no shell reads them.")
+    .example(r#"["/usr/bin/node", "/srv/wiki/server.js"]"#);
+const ENV: Key = Key::new(
+    "env",
+    Kind::Map,
+    "Its environment, beside PATH, HOME, USER and LANG. It gets nothing else of dormouse's.",
+)
+.example(r#"{ NODE_ENV = "production" }"#);
+const DIR: Key =
+    Key::new("dir", Kind::Path, "Where it runs; by default the state directory.").example("/srv/wiki");
+const SOCKET: Key = Key::new(
+    "socket",
+    Kind::OneOf(&["port", "unix", "pass"]),
+    "How it gets its address. \"port\": a free port of 127.0.0.1, as {port} in `run` and `env` and as PORT in its \
+     environment. \"unix\": the path of a socket, as {socket}. \"pass\": a socket that listens already, by LISTEN_FDS \
+     (sd_listen_fds(3)): a Unix socket, or the one that `address` says.",
+)
+.default("port")
+.example("pass");
+const UNIT: Key = Key::new(
+    "unit",
+    Kind::Text,
+    "Instead of `run`: a service of systemd's, which dormouse starts and stops. The rule that is installed with dormouse \
+     allows it for dormouse-app-*.service; for others `dormouse check` prints the rule to install.",
+)
+.example("dormouse-app-wiki.service");
+const ADDRESS: Key =
+    Key::new("address", Kind::Text, "Where the unit listens; with socket = \"pass\", what to listen on.")
+        .example("http://127.0.0.1:3000");
+const READY: Key = Key::new(
+    "ready",
+    Kind::Text,
+    "It is ready once this is answered with a status below 400; by default, once it can be connected to.",
+)
+.example("GET /healthz");
+const START_WITHIN: Key =
+    Key::new("start_within", LENGTH, "How long it may take until it is ready; requests wait for it meanwhile.")
+        .default("30s");
+const STOP_WITHIN: Key =
+    Key::new("stop_within", LENGTH, "How long it may take to end after SIGTERM, before SIGKILL.").default("10s");
+const SLEEP_AFTER: Key = Key::new(
+    "sleep_after",
+    Kind::DurationOrNever,
+    "Stop it after this much quiet; by default sleep.after. Until then dormouse stays awake.",
+)
+.example("10m");
+const BUSY: Key = Key::new(
+    "busy",
+    Kind::Text,
+    "Asked before it is stopped: the status 200 means that it is busy, and it is asked again later.",
+)
+.example("GET /busy");
+const BUSY_AT_MOST: Key =
+    Key::new("busy_at_most", LENGTH, "For how long `busy` may put off its stop.").default("1h");
+const QUEUE: Key = Key::new(
+    "queue",
+    Kind::Integer { least: 1, most: 1 << 20 },
+    "How many requests may wait while it starts; more are answered 503 with Retry-After.",
+)
+.default("1000");
+const WAITING: Key = Key::new(
+    "waiting",
+    Kind::OneOf(&["hold", "page"]),
+    "What a browser sees that opens a page while it starts: nothing until it is there, or after a moment a page that \
+     loads itself again. Everybody else waits.",
+)
+.default("hold")
+.example("page");
+const NEVER_WAKE: Key = Key::new(
+    "never_wake",
+    Kind::Texts,
+    "Requests that do not start it, and keep neither it nor dormouse awake: a path (/healthz), all below one (/api/*), or \
+     a part of the User-Agent (UptimeRobot). While it sleeps they are answered by dormouse itself.",
+)
+.example(r#"["/healthz", "UptimeRobot"]"#);
+const ASLEEP_STATUS: Key = Key::new(
+    "asleep_status",
+    Kind::Status { least: 200, most: 599 },
+    "The status of those answers.",
+)
+.default("200")
+.example("503");
+
+const LENGTH: Kind = Kind::Duration { least: Duration::from_millis(1) };
+
+/// `[app.NAME]`.
+pub const SECTION: Section = Section {
+    name: "app",
+    about: "Apps, each in a table of its own, [app.NAME], that routes name by app = \"NAME\". Dormouse starts an app for \
+            the first request, holds that until the app is ready, and stops it when nobody has asked for a while.",
+    keys: &[
+        RUN, ENV, DIR, SOCKET, UNIT, ADDRESS, READY, START_WITHIN, STOP_WITHIN, SLEEP_AFTER, BUSY, BUSY_AT_MOST,
+        QUEUE, WAITING, NEVER_WAKE, ASLEEP_STATUS,
+    ],
+};
+
+/// What an app is, and how it is treated.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AppSettings {
+    /// Its name.
+    pub name: String,
+    /// What is started.
+    pub kind: AppKind,
+    /// The path whose answer says that it is ready; `None`: a connection does.
+    pub ready: Option<String>,
+    /// Until it is ready.
+    pub start_within: Duration,
+    /// From SIGTERM to SIGKILL.
+    pub stop_within: Duration,
+    /// `None`: never.
+    pub sleep_after: Option<Duration>,
+    /// The path whose answer says that it is busy.
+    pub busy: Option<String>,
+    /// For how long that is believed.
+    pub busy_at_most: Duration,
+    /// How many requests wait while it starts.
+    pub queue: usize,
+    /// Whether browsers get a page meanwhile.
+    pub shows_page: bool,
+    /// What does not wake it.
+    pub never_wake: Vec<Exempt>,
+    /// What those are answered while it sleeps.
+    pub asleep_status: u16,
+}
+
+/// What is started.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum AppKind {
+    /// A program.
+    Program {
+        /// The program and its arguments.
+        run: Vec<OsString>,
+        /// Added to its environment.
+        env: Vec<(String, String)>,
+        /// Where it runs; `None`: the state directory.
+        dir: Option<PathBuf>,
+        /// How it gets its address.
+        socket: SocketKind,
+    },
+    /// A unit of systemd's.
+    Unit {
+        /// Its name.
+        unit: String,
+        /// Where it listens.
+        origin: Origin,
+    },
+}
+
+/// How a program gets its address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum SocketKind {
+    /// A free port.
+    Port,
+    /// The path of a Unix socket.
+    Unix,
+    /// A socket that listens already: there, or on a path of our own.
+    Pass(Option<Origin>),
+}
+
+/// Requests that do not wake an app.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Exempt {
+    /// For exactly this path.
+    Path(String),
+    /// For all that begin so.
+    Below(String),
+    /// From those whose User-Agent has this in it, in lower case.
+    Agent(String),
+}
+
+impl AppSettings {
+    /// Reads `[app.NAME]`; `None` if something is wrong, which the reader has been told.
+    pub fn read(name: &str, reader: &mut Reader<'_>, after: Option<Duration>) -> Option<Self> {
+        let kind = kind(reader);
+        let ready = path_asked(reader, &READY);
+        let busy = path_asked(reader, &BUSY);
+        let sleep_after =
+            if reader.has(&SLEEP_AFTER) { reader.duration_or_never(&SLEEP_AFTER) } else { after };
+        let never_wake = reader.texts(&NEVER_WAKE).unwrap_or_default();
+        let settings = Self {
+            name: name.to_owned(),
+            kind: kind?,
+            ready: ready?,
+            start_within: reader.duration(&START_WITHIN),
+            stop_within: reader.duration(&STOP_WITHIN),
+            sleep_after,
+            busy: busy?,
+            busy_at_most: reader.duration(&BUSY_AT_MOST),
+            queue: usize::try_from(reader.integer(&QUEUE)?).ok()?,
+            shows_page: reader.text(&WAITING)? == "page",
+            never_wake: never_wake.into_iter().map(|entry| exempt(entry.text)).collect(),
+            asleep_status: reader.status(&ASLEEP_STATUS)?.as_u16(),
+        };
+        Some(settings)
+    }
+}
+
+fn kind(reader: &mut Reader<'_>) -> Option<AppKind> {
+    match (reader.has(&RUN), reader.has(&UNIT)) {
+        (true, false) => program(reader),
+        (false, true) => of_unit(reader),
+        (false, false) => {
+            let fault = Fault::absence(&reader.place(&RUN), "this app says neither `run` nor `unit`");
+            reader.fault(fault.help(format!("for example: {}", RUN.line())));
+            None
+        }
+        (true, true) => {
+            let fault = Fault::new(&reader.place(&UNIT), "an app is a program or a unit: `run` or `unit`");
+            reader.fault(fault.other(&reader.place(&RUN), "the other one").help("leave one out"));
+            None
+        }
+    }
+}
+
+fn program(reader: &mut Reader<'_>) -> Option<AppKind> {
+    let run = reader.texts(&RUN)?;
+    let env = reader.map(&ENV);
+    let socket = match reader.text(&SOCKET)? {
+        "pass" if reader.has(&ADDRESS) => SocketKind::Pass(Some(address(reader)?)),
+        "pass" => SocketKind::Pass(None),
+        word => {
+            if reader.has(&ADDRESS) {
+                let fault = Fault::new(&reader.place(&ADDRESS), "the program is given its address");
+                reader.fault(fault.help(r#"leave it out, or write socket = "pass""#));
+            }
+            if word == "unix" { SocketKind::Unix } else { SocketKind::Port }
+        }
+    };
+    let texts = run.iter().chain(env.iter().map(|(_, value)| value));
+    let mut is_told = false;
+    for text in texts {
+        is_told |= placeholders(reader, *text, &socket);
+    }
+    if socket == SocketKind::Unix && !is_told {
+        let fault = Fault::new(&reader.place(&RUN), "nothing tells the program the path of its socket");
+        reader.fault(fault.help("write {socket} where it belongs in `run` or `env`"));
+    }
+    for (name, _) in &env {
+        if name.text.is_empty() || name.text.contains(['=', '\0']) {
+            reader.fault(Fault::new(name.place, format!("{:?} is no name for a variable", name.text)));
+        }
+    }
+    let dir = reader.path(&DIR).map(PathBuf::from);
+    let run = run.into_iter().map(|argument| OsString::from(argument.text)).collect();
+    let env = env.into_iter().map(|(name, value)| (name.text.to_owned(), value.text.to_owned())).collect();
+    Some(AppKind::Program { run, env, dir, socket })
+}
+
+/// Whether the address is told there; a placeholder that will not be filled in is a mistake.
+fn placeholders(reader: &mut Reader<'_>, text: Placed<'_>, socket: &SocketKind) -> bool {
+    let (own, other) = match socket {
+        SocketKind::Port => (Some("{port}"), &["{socket}"][..]),
+        SocketKind::Unix => (Some("{socket}"), &["{port}"][..]),
+        SocketKind::Pass(_) => (None, &["{socket}", "{port}"][..]),
+    };
+    for wrong in other.iter().filter(|wrong| text.text.contains(**wrong)) {
+        let fault = Fault::new(text.place, format!("{wrong} stands for nothing with this `socket`"));
+        let needed = if *wrong == "{port}" { "port" } else { "unix" };
+        reader.fault(fault.help(format!("write socket = {needed:?}, or leave it out")));
+    }
+    own.is_some_and(|own| text.text.contains(own))
+}
+
+fn of_unit(reader: &mut Reader<'_>) -> Option<AppKind> {
+    let unit = reader.text(&UNIT)?;
+    if let Err(error) = unit::check_name(unit) {
+        let fault = Fault::new(&reader.place(&UNIT), error.to_string());
+        reader.fault(fault.help(format!("for example: {}", UNIT.line())));
+    }
+    for key in [ENV, DIR, SOCKET, STOP_WITHIN] {
+        if reader.has(&key) {
+            let fault = Fault::new(&reader.place(&key), format!("`{}` is the unit's own business", key.name));
+            reader.fault(fault.help("leave it out"));
+        }
+    }
+    if !reader.has(&ADDRESS) {
+        let fault = Fault::absence(&reader.place(&UNIT), "where does this unit listen? `address` is not there");
+        reader.fault(fault.help(format!("for example: {}", ADDRESS.line())));
+    }
+    Some(AppKind::Unit { unit: unit.to_owned(), origin: address(reader)? })
+}
+
+fn address(reader: &mut Reader<'_>) -> Option<Origin> {
+    let text = reader.text(&ADDRESS)?;
+    match Origin::parse(text) {
+        Ok(origin) => Some(origin),
+        Err(error) => {
+            let fault = Fault::new(&reader.place(&ADDRESS), error.to_string());
+            reader.fault(fault.help(error.help()));
+            None
+        }
+    }
+}
+
+/// `GET /path`; nothing if the key is absent, `None` if it says something else.
+fn path_asked(reader: &mut Reader<'_>, key: &Key) -> Option<Option<String>> {
+    if !reader.has(key) {
+        return Some(None);
+    }
+    let text = reader.text(key)?;
+    let path = text.strip_prefix("GET ").map(str::trim_start);
+    let path = path.filter(|path| path.starts_with('/') && path.parse::<hyper::Uri>().is_ok());
+    if path.is_none() {
+        let fault = Fault::new(&reader.place(key), format!("{text:?} is nothing that can be asked"));
+        reader.fault(fault.help(format!("for example: {}", key.line())));
+    }
+    path.map(|path| Some(path.to_owned()))
+}
+
+fn exempt(text: &str) -> Exempt {
+    match text.strip_suffix('*') {
+        Some(below) if below.starts_with('/') => Exempt::Below(below.to_owned()),
+        _ if text.starts_with('/') => Exempt::Path(text.to_owned()),
+        _ => Exempt::Agent(text.to_lowercase()),
+    }
+}

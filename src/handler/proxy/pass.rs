@@ -1,0 +1,210 @@
+//! The way of one request to an upstream and back.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use http_body::Body as _;
+use hyper::header::{EXPECT, HOST, HeaderValue, RETRY_AFTER};
+use hyper::upgrade::OnUpgrade;
+use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+
+use super::forward::{self, UpstreamHost};
+use super::hop::{self, Passed};
+use super::passing::{self, Passing};
+use super::{Options, upgrade};
+use crate::app::Lease;
+use crate::guard::{Client, RequestBody};
+use crate::handler::accept::Format;
+use crate::handler::{Body, RequestContext, pages};
+use crate::server::framing::proxied;
+use crate::server::Exchange;
+use crate::upstream::{AnswerBody, Answered, Failure, Group, How, Kind, Origin, Upstream};
+
+/// A request that is to be passed on, with what is needed to answer it.
+pub struct Asked {
+    request: Request<RequestBody>,
+    exchange: Exchange,
+    options: Arc<Options>,
+    is_head: bool,
+    /// The client's connection, if it may become another protocol's.
+    upgrade: Option<OnUpgrade>,
+    passed: Passed,
+    /// `None`: what would be sent is no path.
+    target: Option<Uri>,
+    /// For the page of an error.
+    format: Format,
+    path: Uri,
+}
+
+impl Asked {
+    /// Takes a request out of a handler's hands.
+    pub fn new(
+        mut request: Request<RequestBody>,
+        context: &RequestContext<'_>,
+        options: Arc<Options>,
+    ) -> Self {
+        let target = options.paths.target(request.uri(), Some(context.rest)).map(Uri::from);
+        let format = Format::asked(request.headers());
+        let mut passed = hop::strip(request.headers_mut());
+        let may_upgrade = passed.upgrade.is_some() && request.version() == Version::HTTP_11;
+        let upgrade = may_upgrade.then(|| hyper::upgrade::on(&mut request));
+        if !may_upgrade {
+            passed.upgrade = None;
+        }
+        Self {
+            is_head: request.method() == Method::HEAD,
+            path: request.uri().clone(),
+            exchange: context.exchange.clone(),
+            request,
+            options,
+            upgrade,
+            passed,
+            target,
+            format,
+        }
+    }
+
+    /// The request's exchange.
+    pub fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+
+    /// The request itself.
+    pub fn request(&self) -> &Request<RequestBody> {
+        &self.request
+    }
+
+    /// Asks a group of upstreams, and answers with what they say. `lease` is kept until the answer's end.
+    pub async fn pass(mut self, group: &Group, lease: Option<Lease>) -> Response<Body> {
+        let Some(target) = self.target.take() else {
+            return pages::error(StatusCode::BAD_REQUEST, self.format, self.path.path(), None);
+        };
+        let (how, host) = self.prepare(target);
+        let request = std::mem::replace(&mut self.request, Request::new(RequestBody::empty()));
+        let options = self.options.clone();
+        let asking = group.ask(request, &how, |upstream, request| address(&options, upstream, request, host.as_ref()));
+        let answered = match while_wanted(&self.exchange, options.ends_with_client, asking).await {
+            Some(answered) => answered,
+            None => Err(Failure::new(Kind::ClientGone, &group.upstreams()[0].origin(), None)),
+        };
+        match answered {
+            Ok(Answered::Plainly(answer)) => self.answer(answer, lease).await,
+            Ok(Answered::Upgraded(head, wire, read)) => match self.upgrade.take() {
+                Some(client) => upgrade::answer(head, client, (wire, read), self.exchange, lease),
+                None => {
+                    let origin = group.upstreams()[0].origin();
+                    self.fail(&Failure::new(Kind::Garbage, origin, Some("an upgrade nobody asked for".into())))
+                }
+            },
+            Err(failure) => self.fail(&failure),
+        }
+    }
+
+    /// Makes of the client's head the upstream's.
+    fn prepare(&mut self, target: Uri) -> (How, Option<HeaderValue>) {
+        let client = Client::of(&self.exchange);
+        let host = forward::asked_host(self.request.uri(), self.request.headers());
+        let came_by = self.request.version();
+        let headers = self.request.headers_mut();
+        forward::introduce(headers, &client, host.as_ref(), self.options.also_forwarded);
+        forward::add_via(headers, came_by);
+        hop::say(headers, &self.passed);
+        let expects = headers.contains_key(EXPECT);
+        if expects && self.request.body().is_end_stream() {
+            self.request.headers_mut().remove(EXPECT);
+        }
+        *self.request.uri_mut() = target;
+        self.request.extensions_mut().clear();
+        if expects && !self.request.body().is_end_stream() {
+            let gate = self.request.body_mut().wait_for_word();
+            hyper::ext::on_informational(&mut self.request, move |said| {
+                if said.status() == StatusCode::CONTINUE {
+                    gate.open();
+                }
+            });
+        }
+        let hello = self.options.says_hello.then(|| proxied::encode(self.exchange.client()));
+        (How { connect: self.options.waits.connect, hello }, host)
+    }
+
+    /// The client's answer, made of the upstream's.
+    async fn answer(self, answer: Response<AnswerBody>, lease: Option<Lease>) -> Response<Body> {
+        let (mut head, mut body) = answer.into_parts();
+        hop::strip(&mut head.headers);
+        head.version = Version::HTTP_11;
+        head.extensions.remove::<OnUpgrade>();
+        if self.is_head {
+            return Response::from_parts(head, Body::Absent);
+        }
+        // Most answers are small, and have come in one piece with their heads.
+        let first = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut body).poll_frame(cx))).await;
+        let first = match first {
+            Poll::Ready(None) => return Response::from_parts(head, Body::Empty),
+            Poll::Ready(Some(Ok(frame))) if body.is_end_stream() && frame.is_data() => {
+                let data = frame.into_data().unwrap_or_default();
+                return Response::from_parts(head, Body::Bytes(data));
+            }
+            Poll::Ready(Some(frame)) => Some(frame),
+            Poll::Pending => None,
+        };
+        let is_event_stream = passing::is_event_stream(&head.headers);
+        let passing = Passing::new(first, body, self.exchange, &self.options, is_event_stream, lease);
+        Response::from_parts(head, Body::Upstream(Box::new(passing)))
+    }
+
+    /// The page of a failure, with an id by which the journal has the details.
+    pub fn fail(&self, failure: &Failure) -> Response<Body> {
+        let status = failure.status();
+        if !failure.is_upstreams() && failure.kind != Kind::Busy {
+            tracing::debug!(status = status.as_u16(), "{failure}");
+            return pages::error(status, self.format, self.path.path(), None);
+        }
+        let id = self.exchange.new_id();
+        let (code, path) = (status.as_u16(), self.path.path());
+        tracing::warn!(id, status = code, upstream = %failure.upstream, path, "answered {code} (id {id}): {failure}");
+        let mut page = pages::error(status, self.format, path, Some(&id));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            page.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        page
+    }
+}
+
+/// Sets what is different for each upstream.
+fn address(
+    options: &Options,
+    upstream: &Upstream,
+    request: &mut Request<RequestBody>,
+    asked: Option<&HeaderValue>,
+) {
+    let own = |origin: &Origin| origin.host_header();
+    let host = match (&options.host, asked) {
+        (UpstreamHost::Name(name), _) => name.clone(),
+        (UpstreamHost::Keep, Some(asked)) => asked.clone(),
+        _ => own(upstream.origin()),
+    };
+    request.headers_mut().insert(HOST, host);
+}
+
+/// Waits for something as long as the client does; `None` when that has left. The connection looks again at whoever
+/// answers when its client leaves, so no one else has to.
+pub async fn while_wanted<T>(
+    exchange: &Exchange,
+    ends_with_client: bool,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let mut work = pin!(work);
+    std::future::poll_fn(|cx| {
+        if ends_with_client && exchange.is_gone() {
+            return Poll::Ready(None);
+        }
+        work.as_mut().poll(cx).map(Some)
+    })
+    .await
+}
+
+/// An answer's bytes that are here already.
+pub type First = Option<Result<http_body::Frame<Bytes>, hyper::Error>>;

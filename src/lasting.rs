@@ -1,0 +1,73 @@
+//! What outlives a site: places, pools of upstream connections, apps.
+//!
+//! A config is one immutable value that another replaces; what is under way is not to be lost by that. Whoever builds a
+//! site asks here by name and settings: equal ones keep what there is, changed ones get something new, and what nobody
+//! has any more, once the last request under an older config has ended, is gone.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use crate::app::{App, AppSettings};
+use crate::guard::{Places, Room};
+use crate::upstream::{Upstream, UpstreamSettings};
+
+/// Everything that outlives a site.
+#[derive(Debug, Default)]
+pub struct Lasting {
+    /// The places of the server (`""`) and of routes, by what tells a route from others.
+    pub places: Registry<(String, Room), Places>,
+    /// Pools of connections.
+    pub upstreams: Registry<UpstreamSettings, Upstream>,
+    /// Apps.
+    pub apps: Registry<AppSettings, App>,
+}
+
+/// Things by their settings, for as long as somebody has them.
+#[derive(Debug)]
+pub struct Registry<K, V>(Mutex<HashMap<K, Weak<V>>>);
+
+impl<K, V> Default for Registry<K, V> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Eq + Hash, V> Registry<K, V> {
+    /// The one with these settings, made if there is none.
+    pub fn get(&self, key: K, make: impl FnOnce(&K) -> Arc<V>) -> Arc<V> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner); // a map is whole after any panic
+        if let Some(value) = all.get(&key).and_then(Weak::upgrade) {
+            return value;
+        }
+        all.retain(|_, value| value.strong_count() > 0);
+        let value = make(&key);
+        all.insert(key, Arc::downgrade(&value));
+        value
+    }
+
+    /// All that somebody has.
+    pub fn all(&self) -> Vec<Arc<V>> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.values().filter_map(Weak::upgrade).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_settings_keep_what_there_is_and_nobody_s_is_forgotten() {
+        let registry = Registry::default();
+        let make = |key: &&str| Arc::new((*key).to_owned());
+        let one = registry.get("a", make);
+        assert!(Arc::ptr_eq(&one, &registry.get("a", make)));
+        assert!(!Arc::ptr_eq(&one, &registry.get("b", make)));
+        assert_eq!(registry.all(), [one.clone()]);
+        drop(one);
+        assert!(registry.all().is_empty());
+        let _other = registry.get("c", make);
+        assert_eq!(registry.0.lock().expect("no panic").len(), 1);
+    }
+}

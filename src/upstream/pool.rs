@@ -1,0 +1,315 @@
+//! One upstream with its connections: kept open between requests, never more than may be.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use hyper::body::Incoming;
+use hyper::header::HOST;
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::answer::AnswerBody;
+use super::connect::{Hello, connect};
+use super::conversation::Conversation;
+use super::failure::{Failure, Kind};
+use super::http2::Http2;
+use super::origin::Scheme;
+use super::wire::Wire;
+use super::{Origin, Pace};
+use crate::guard::RequestBody;
+use crate::schema::rate::Rate;
+
+/// How long a connection may wait for its next request. Below the five seconds of Node and uvicorn: who closes first
+/// loses no request.
+const KEEP_IDLE: Duration = Duration::from_secs(4);
+
+/// How long an upstream that failed is passed over while there are others.
+const SET_ASIDE: Duration = Duration::from_secs(10);
+
+/// What an upstream is, and how it is to be treated.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct UpstreamSettings {
+    /// Where it is.
+    pub origin: Origin,
+    /// Most connections that are asked something at once; further requests wait.
+    pub connections: usize,
+    /// How often it may be asked.
+    pub rate: Option<Rate>,
+}
+
+/// One upstream.
+#[derive(Debug)]
+pub struct Upstream {
+    origin: Origin,
+    idle: Mutex<Vec<Idle>>,
+    places: Arc<Semaphore>,
+    pace: Option<Pace>,
+    http2: Http2,
+    born: Instant,
+    /// Until when it is passed over, in milliseconds after `born`; 0: it did not fail.
+    aside_until: AtomicU64,
+}
+
+/// A connection between two requests.
+#[derive(Debug)]
+struct Idle {
+    conversation: Box<Conversation>,
+    since: Instant,
+}
+
+/// How one request is to be asked.
+#[derive(Debug, Default)]
+pub struct How {
+    /// For a connection.
+    pub connect: Option<Duration>,
+    /// Said before the request; the connection is then this request's alone.
+    pub hello: Option<Hello>,
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub enum Answered {
+    /// An answer.
+    Plainly(Response<AnswerBody>),
+    /// The connection speaks another protocol from here on; the bytes read of it already.
+    Upgraded(Response<()>, Wire, bytes::Bytes),
+}
+
+/// A connection in use, and its place among them.
+#[derive(Debug)]
+pub(super) struct Leased {
+    pub conversation: Box<Conversation>,
+    pub upstream: Arc<Upstream>,
+    pub place: Option<OwnedSemaphorePermit>,
+    /// It is for one request alone.
+    pub is_single: bool,
+}
+
+/// A request that may be asked again: it has no body, and asking twice is as good as once (RFC 9110 section 9.2.2).
+struct Repeatable {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+}
+
+impl Upstream {
+    /// An upstream that nobody has asked yet.
+    pub fn new(settings: &UpstreamSettings) -> Arc<Self> {
+        Arc::new(Self {
+            origin: settings.origin.clone(),
+            idle: Mutex::default(),
+            places: Arc::new(Semaphore::new(settings.connections.clamp(1, Semaphore::MAX_PERMITS))),
+            pace: settings.rate.map(Pace::new),
+            http2: Http2::default(),
+            born: Instant::now(),
+            aside_until: AtomicU64::new(0),
+        })
+    }
+
+    /// Where it is.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Asks, and waits for the head of the answer. A request that was not written at all because the connection had been
+    /// closed, or one that may be repeated and found it closing, is asked once more, on a new connection.
+    ///
+    /// # Errors
+    /// When there is no answer; with the request, if nothing of it was written.
+    pub async fn ask(
+        self: &Arc<Self>,
+        mut request: Request<RequestBody>,
+        how: &How,
+    ) -> Result<Answered, (Failure, Option<Request<RequestBody>>)> {
+        if let Some(pace) = &self.pace
+            && !pace.turn().await
+        {
+            return Err((Failure::new(Kind::Busy, &self.origin, None), Some(request)));
+        }
+        if self.origin.scheme == Scheme::H2c {
+            return self.http2.ask(self, request, how).await;
+        }
+        *request.version_mut() = Version::HTTP_11;
+        let place = self.places.clone().acquire_owned().await.ok();
+        let (mut leased, is_used) = match self.lease(place, how, Used::Welcome).await {
+            Ok(leased) => leased,
+            Err(failure) => return Err((failure, Some(request))),
+        };
+        let repeatable = if is_used { Repeatable::of(&request) } else { None };
+        let unanswered = match leased.conversation.ask(request).await {
+            Ok(answer) => return Ok(self.answered(leased, answer).await),
+            Err(unanswered) => unanswered,
+        };
+        let mut unanswered = unanswered;
+        let again = unanswered.take_message().or_else(|| {
+            let may_repeat = !unanswered.error().is_parse(); // an answer of sorts has come
+            repeatable.filter(|_| may_repeat).map(Repeatable::request)
+        });
+        let failure = Failure::of_hyper(&self.origin, unanswered.into_error());
+        let (true, Some(again)) = (is_used, again) else { return Err((self.noted(failure), None)) };
+        let place = leased.place.take();
+        drop(leased);
+        let (mut leased, _) = match self.lease(place, how, Used::Unwelcome).await {
+            Ok(leased) => leased,
+            Err(failure) => return Err((failure, Some(again))),
+        };
+        match leased.conversation.ask(again).await {
+            Ok(answer) => Ok(self.answered(leased, answer).await),
+            Err(unanswered) => {
+                let failure = Failure::of_hyper(&self.origin, unanswered.into_error());
+                Err((self.noted(failure), None))
+            }
+        }
+    }
+
+    /// Connects, and keeps the connection for the request that is about to come.
+    pub async fn connect_ahead(self: &Arc<Self>, limit: Duration) -> bool {
+        let Ok((wire, plain)) = connect(&self.origin, None, Some(limit)).await else { return false };
+        if self.origin.scheme != Scheme::H2c
+            && let Ok(mut conversation) = Conversation::begin(wire, plain).await
+            && std::future::poll_fn(|cx| Poll::Ready(conversation.is_ready(cx))).await
+        {
+            self.keep(conversation);
+        }
+        true
+    }
+
+    async fn answered(&self, leased: Leased, answer: Response<Incoming>) -> Answered {
+        self.aside_until.store(0, Relaxed);
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let (wire, read) = leased.conversation.into_parts();
+            return Answered::Upgraded(answer.map(|_| ()), wire, read);
+        }
+        let mut answer = answer.map(|incoming| AnswerBody::new(incoming, Some(leased)));
+        // Nobody reads a body that is not there.
+        std::future::poll_fn(|cx| Poll::Ready(answer.body_mut().give_back_if_over(cx))).await;
+        Answered::Plainly(answer)
+    }
+
+    /// A connection that is open by all that can be known, and whether it has been used before.
+    async fn lease(
+        self: &Arc<Self>,
+        place: Option<OwnedSemaphorePermit>,
+        how: &How,
+        used: Used,
+    ) -> Result<(Leased, bool), Failure> {
+        let is_single = how.hello.is_some();
+        let leased = |conversation| Leased { conversation, upstream: self.clone(), place, is_single };
+        if used == Used::Welcome
+            && !is_single
+            && let Some(conversation) = self.take_idle()
+        {
+            return Ok((leased(conversation), true));
+        }
+        let connected = connect(&self.origin, how.hello.as_ref(), how.connect).await;
+        let (wire, plain) = connected.map_err(|failure| self.noted(failure))?;
+        let begun = Conversation::begin(wire, plain).await;
+        let conversation = begun.map_err(|error| Failure::of_hyper(&self.origin, error))?;
+        Ok((leased(conversation), false))
+    }
+
+    /// The connection that was used last: the others may fall out of use.
+    fn take_idle(&self) -> Option<Box<Conversation>> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(last) = idle.pop() {
+            if last.since.elapsed() < KEEP_IDLE && last.conversation.is_still_open() {
+                return Some(last.conversation);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for the next request.
+    pub(super) fn keep(self: &Arc<Self>, conversation: Box<Conversation>) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.is_empty() {
+            tokio::spawn(close_unused(Arc::downgrade(self)));
+        }
+        idle.push(Idle { conversation, since: Instant::now() });
+    }
+
+    /// Closes connections that nobody has used for a while; how long until the next one, if there are any.
+    fn close_unused(&self) -> Option<Duration> {
+        let mut unused = Vec::new();
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let (old, young) =
+            std::mem::take(&mut *idle).into_iter().partition(|idle| idle.since.elapsed() >= KEEP_IDLE);
+        *idle = young;
+        unused.extend::<Vec<_>>(old);
+        let next = idle.iter().map(|idle| KEEP_IDLE.saturating_sub(idle.since.elapsed())).min();
+        drop(idle); // what is closed below needs no lock
+        next
+    }
+
+    /// Notes that it failed, if it was its fault.
+    pub(super) fn noted(&self, failure: Failure) -> Failure {
+        if failure.is_upstreams() {
+            self.set_aside();
+        }
+        failure
+    }
+
+    /// Passes it over for a while, if there are others.
+    pub fn set_aside(&self) {
+        self.aside_until.store(self.millis(SET_ASIDE), Relaxed);
+    }
+
+    /// Whether it is passed over now.
+    pub fn is_aside(&self) -> bool {
+        self.aside_until.load(Relaxed) > self.millis(Duration::ZERO)
+    }
+
+    fn millis(&self, from_now: Duration) -> u64 {
+        u64::try_from((self.born.elapsed() + from_now).as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Whether a connection that has been used before will do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Used {
+    Welcome,
+    Unwelcome,
+}
+
+/// Runs while there are idle connections. It holds nothing: the process may leave over it.
+async fn close_unused(upstream: std::sync::Weak<Upstream>) {
+    let mut next = KEEP_IDLE;
+    loop {
+        tokio::time::sleep(next.max(Duration::from_millis(10))).await;
+        match upstream.upgrade().and_then(|upstream| upstream.close_unused()) {
+            Some(after) => next = after,
+            None => return,
+        }
+    }
+}
+
+impl Repeatable {
+    fn of(request: &Request<RequestBody>) -> Option<Self> {
+        let is_repeatable = request.method().is_idempotent() && http_body::Body::is_end_stream(request.body());
+        is_repeatable.then(|| Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            headers: request.headers().clone(),
+        })
+    }
+
+    fn request(self) -> Request<RequestBody> {
+        let mut request = Request::new(RequestBody::empty());
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.uri;
+        *request.headers_mut() = self.headers;
+        request
+    }
+}
+
+/// The same request for HTTP/2: `Host` becomes part of the address.
+pub(super) fn for_http2(origin: &Origin, parts: &mut Parts) -> Option<()> {
+    let host = parts.headers.remove(HOST).unwrap_or_else(|| origin.host_header());
+    parts.uri = origin.absolute(&host, parts.uri.path_and_query()?.clone())?;
+    parts.version = Version::HTTP_2;
+    Some(())
+}

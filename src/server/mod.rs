@@ -5,6 +5,7 @@
 //!   requests, `linger` at its end;
 //! - `transport`, [`framing`]: the bytes, and where requests begin and end in them;
 //! - `record`, `link`, `shared`, `wakes`: what is known of one connection, and of all; `room`: how many there may be;
+//! - [`trust`]: which peers may say on whose behalf they ask;
 //! - `service`, [`exchange`], `in_flight`, `tower`: the way of a request into somebody's service and back;
 //! - `account`: all of it, for whoever asks.
 
@@ -27,6 +28,7 @@ mod service;
 mod shared;
 mod tower;
 mod transport;
+pub mod trust;
 mod wakes;
 
 pub use crate::activation::Peer;
@@ -36,6 +38,7 @@ pub use exchange::{Exchange, KeepsAwake, Serve};
 pub use service::panic_message;
 pub use shared::{Settings, Timeouts};
 pub use tower::Tower;
+pub use trust::{Trust, TrustError, Trusted};
 
 /// Anything that may have gone wrong in somebody else's service or body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

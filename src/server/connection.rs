@@ -8,9 +8,10 @@ use std::task::{Poll, ready};
 use bytes::BytesMut;
 
 use super::clock::Clock;
+use super::deadline::Overdue;
 use super::exchange::Serve;
 use super::framing::Refusal;
-use super::link::{Leave, Link, Overdue};
+use super::link::{Leave, Link};
 use super::record::State;
 use super::shared::Stage;
 use super::transport::Transport;

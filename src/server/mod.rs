@@ -4,7 +4,8 @@
 //! - `connection`: the life of one connection; `http1` and `http2` in the middle, `rest` between
 //!   requests, `linger` at its end;
 //! - `transport`, [`framing`]: the bytes, and where requests begin and end in them;
-//! - `record`, `link`, `shared`, `wakes`: what is known of one connection, and of all; `room`: how many there may be;
+//! - `record`, `link`, `shared`, `wakes`: what is known of one connection, and of all; `deadline`, `clock`: how long each
+//!   is waited for; `room`: how many there may be;
 //! - [`trust`]: which peers may say on whose behalf they ask;
 //! - `service`, [`exchange`], `in_flight`, `tower`: the way of a request into somebody's service and back;
 //! - `account`: all of it, for whoever asks.
@@ -13,6 +14,7 @@ mod account;
 mod buffer;
 mod clock;
 mod connection;
+mod deadline;
 pub mod engine;
 pub mod exchange;
 pub mod framing;

@@ -23,7 +23,8 @@ pub struct Timeouts {
     pub first_byte: Option<Duration>,
     /// A head, from its first byte to its last. Default 10 s.
     pub head: Option<Duration>,
-    /// Between two reads of a request body. Default 30 s.
+    /// Between two reads of a request body, unless the request has its own limit ([`Exchange::set_body_timeout`]). Of
+    /// HTTP/2 a stalled body ends the whole connection, 5 s after that. Default 30 s.
     pub body: Option<Duration>,
     /// A client that takes nothing of its answer. Default 30 s.
     pub write: Option<Duration>,

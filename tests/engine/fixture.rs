@@ -57,6 +57,7 @@ fn app() -> Router {
         .route("/", get(|| async { "ok" }))
         .route("/socket", get(|request: Request| async move { exchange(&request).socket().to_owned() }))
         .route("/peer", get(|request: Request| async move { exchange(&request).peer().to_string() }))
+        .route("/patience/{millis}", post(patience))
         .route("/environment", get(environment))
         .route("/method", any(|request: Request| async move { request.method().to_string() }))
         .route("/noise", get(noise))
@@ -83,6 +84,16 @@ fn exchange(request: &Request) -> &Exchange {
 
 async fn environment() -> String {
     std::env::vars().map(|(name, _)| name).collect::<Vec<_>>().join("\n")
+}
+
+/// Waits for the request's body that long between two reads of it, for ever with 0; how many bytes came, or that no
+/// more did.
+async fn patience(Path(millis): Path<u64>, request: Request) -> String {
+    exchange(&request).set_body_timeout((millis > 0).then(|| Duration::from_millis(millis)));
+    match axum::body::to_bytes(request.into_body(), usize::MAX).await {
+        Ok(body) => body.len().to_string(),
+        Err(_) => "timed out".to_owned(),
+    }
 }
 
 async fn noise(request: Request) -> &'static str {

@@ -11,9 +11,10 @@ use bytes::BytesMut;
 
 use super::clock::Clock;
 use super::connection::Ended;
+use super::deadline::Overdue;
 use super::exchange::Serve;
 use super::framing::Refusal;
-use super::link::{Leave, Link, Overdue};
+use super::link::{Leave, Link};
 use super::record::State;
 use super::rest;
 use super::service::{Counted, Protocol};

@@ -116,6 +116,16 @@ impl Exchange {
         &self.0.record.peer
     }
 
+    /// Who asks: the client that a trusted peer has named in a PROXY header, else the peer.
+    pub fn client(&self) -> &Peer {
+        self.0.record.client()
+    }
+
+    /// Whether the peer may say on whose behalf it asks ([`super::Settings::trust`]).
+    pub fn trusts_peer(&self) -> bool {
+        self.0.shared.with_settings(|settings| settings.trust.trusts(self.peer()))
+    }
+
     /// The `FileDescriptorName=` of the socket the connection came in on (`"listen"` for one bound by hand).
     pub fn socket(&self) -> &str {
         &self.0.record.socket
@@ -174,6 +184,15 @@ impl Exchange {
             }
             told.await;
         }
+    }
+
+    /// Whether the client has closed its side of an HTTP/1 connection, which means what it means to [`Exchange::gone`].
+    ///
+    /// When it becomes true the connection polls the answer's future once more, or its body if it is waiting for more of
+    /// that: one that looks at this whenever it is polled needs no waker of its own for it. HTTP/2 never says it: the
+    /// end of a stream or of its connection drops the answer.
+    pub fn is_gone(&self) -> bool {
+        self.0.record.is_gone()
     }
 
     /// Resolves once the client has closed its side of an HTTP/1 connection. That may be a half-close (`nc -N`), and a

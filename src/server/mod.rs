@@ -1,8 +1,8 @@
 //! Connections: from an accepted stream to the last byte of the last answer.
 //!
 //! - [`engine`]: the public entry; sockets and a service in, an exit out;
-//! - `connection`: the life of one connection; `http1` and `http2` in the middle, `rest` between
-//!   requests, `linger` at its end;
+//! - `connection`: the life of one connection; `opening` at its beginning, `http1` and `http2` in the middle, `rest`
+//!   between requests, `linger` at its end;
 //! - `transport`, [`framing`]: the bytes, and where requests begin and end in them;
 //! - `record`, `link`, `shared`, `wakes`: what is known of one connection, and of all; `deadline`, `clock`: how long each
 //!   is waited for; `room`: how many there may be;
@@ -23,6 +23,7 @@ mod http2;
 mod in_flight;
 mod linger;
 mod link;
+mod opening;
 mod record;
 mod rest;
 mod room;

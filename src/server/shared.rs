@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use super::exchange::Exchange;
 use super::record::Roll;
 use super::room;
+use super::trust::Trust;
 use super::wakes::Wakes;
 use crate::lifecycle::story::Tally;
 use crate::lifecycle::{Activity, Phase, Sleep, phase};
@@ -49,6 +50,8 @@ pub struct Settings {
     /// Most connections open at once; `None`, the default: the open-files limit less 256. When all places are taken the
     /// connections that have been idle longest are closed, and newcomers wait in the kernel until there is one.
     pub connections: Option<usize>,
+    /// Who may say on whose behalf it asks. Default: nobody.
+    pub trust: Trust,
 }
 
 /// What the phase means for a connection.

@@ -78,7 +78,7 @@ fn finished<T: Transport>(link: &Link<T>, result: &hyper::Result<()>) -> Ended {
     match result {
         Ok(()) => Ended::Quiet,
         Err(error) => {
-            tracing::debug!(peer = %link.record.peer, %error, "HTTP/2 connection broken");
+            tracing::debug!(peer = %link.record.who(), %error, "HTTP/2 connection broken");
             Ended::Over
         }
     }
@@ -103,7 +103,7 @@ fn next<T: Transport>(link: &Link<T>, clock: &mut Clock, cx: &mut Context<'_>) -
         Poll::Pending => Next::Wait,
         Poll::Ready(Overdue::KeepAlive | Overdue::FirstByte) if !link.has_said_goodbye() => Next::Goodbye,
         Poll::Ready(overdue) => {
-            tracing::debug!(peer = %link.record.peer, ?overdue, "HTTP/2 connection cut");
+            tracing::debug!(peer = %link.record.who(), ?overdue, "HTTP/2 connection cut");
             Next::Stop
         }
     }

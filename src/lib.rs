@@ -16,6 +16,7 @@
 //! socket     activation/   a socket systemd passed, or one bound by hand
 //! accept     lifecycle/    the one task that accepts, and alone decides to leave; the connection is a hold from here
 //! transport  server/       system calls on one connection: read, write, peek, half-close
+//! opening    server/       on whose behalf a trusted peer asks (PROXY protocol); HTTP/1 or HTTP/2
 //! framing    server/       where heads and bodies end; one head at a time goes on to hyper
 //! service    server/       the request's guard; a panic is a 500 with an id
 //! route      route/        on the bytes that came, nothing cleaned

@@ -6,11 +6,17 @@
 use dormouse::server::framing::body::Follower;
 use dormouse::server::framing::frames::Streams;
 use dormouse::server::framing::head::{BodyKind, Scanner};
+use dormouse::server::framing::proxy_header::{self, Found};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (Vec<u8>, usize)| {
     let (bytes, cut) = input;
     let cut = cut.min(bytes.len());
+
+    match proxy_header::find(&bytes[..cut]) {
+        Found::Begun => {}
+        early => assert_eq!(early, proxy_header::find(&bytes)),
+    }
 
     let whole = Scanner::default().scan(&bytes);
     let mut scanner = Scanner::default();

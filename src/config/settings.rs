@@ -13,7 +13,7 @@ pub(super) fn read<'t>(section: impl Fn(&str) -> &'t Table, faults: &mut Faults)
     let sleep = sleep::read(&mut Reader::new(section(sleep::SECTION.name), faults));
     let connections = limits::read(&mut Reader::new(section(limits::SECTION.name), faults));
     let (timeouts, limits) = timeouts::read(&mut Reader::new(section(timeouts::SECTION.name), faults));
-    (Settings { sleep, timeouts, connections }, limits)
+    (Settings { sleep, timeouts, connections, ..Settings::default() }, limits)
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ pub struct Account {
 pub struct Holder {
     /// What it is.
     pub what: What,
-    /// Who is at the other end.
+    /// Who is at the other end; after the client on whose behalf, if it said so: `192.0.2.7:4711 via 127.0.0.1:50122`.
     pub peer: String,
     /// The name of the socket it came in on.
     pub socket: String,
@@ -197,7 +197,7 @@ impl Found {
         let exchange = self.exchange.as_ref();
         Holder {
             what: self.what,
-            peer: self.record.peer.to_string(),
+            peer: self.record.who().to_string(),
             socket: self.record.socket.to_string(),
             method: exchange.map(|exchange| exchange.method().to_string()),
             route: exchange.and_then(Exchange::route).cloned(),

@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use tokio::time::{self, Sleep};
 
-use super::link::{Link, Overdue};
+use super::deadline::Overdue;
+use super::link::Link;
 use super::transport::Transport;
 
 /// Rings when a connection has run into a limit.

@@ -1,25 +1,15 @@
-//! The life of one connection: its first bytes tell HTTP/1 from HTTP/2, and it is closed so that nothing is lost.
+//! The life of one connection: what its first bytes say it is, closed so that nothing is lost.
 
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Poll, ready};
 
-use bytes::BytesMut;
-
-use super::clock::Clock;
 use super::exchange::Serve;
 use super::framing::Refusal;
-use super::link::{Leave, Link, Overdue};
-use super::record::State;
-use super::shared::Stage;
+use super::link::Link;
+use super::opening::{Opening, opening};
 use super::transport::Transport;
 use super::{http1, http2, linger};
 use crate::lifecycle::Hold;
 use crate::lifecycle::story::count;
-
-/// How an HTTP/2 client announces itself (RFC 9113 section 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// How a connection ended.
 #[derive(Debug)]
@@ -47,46 +37,4 @@ pub async fn serve<T: Transport, S: Serve>(link: Arc<Link<T>>, service: Arc<S>, 
         }
     };
     linger::end(&link, ended).await;
-}
-
-/// What the first bytes say.
-enum Opening {
-    Http1(BytesMut),
-    Http2(BytesMut),
-    /// There was no request.
-    Nothing(Ended),
-}
-
-/// Tells HTTP/1 from HTTP/2, within the limits for a first byte and for a head.
-async fn opening<T: Transport>(link: &Link<T>) -> Opening {
-    let mut held = BytesMut::new();
-    let mut clock = Clock::default();
-    poll_fn(|cx| {
-        link.record.waker.register(cx.waker());
-        while let Poll::Ready(read) = link.poll_read_more(cx, &mut held) {
-            if !matches!(read, Ok(1..)) {
-                return Poll::Ready(Opening::Nothing(Ended::Over));
-            }
-            let is_preface = PREFACE.starts_with(&held[..held.len().min(PREFACE.len())]);
-            if !is_preface {
-                return Poll::Ready(Opening::Http1(std::mem::take(&mut held)));
-            }
-            if held.len() >= PREFACE.len() {
-                return Poll::Ready(Opening::Http2(std::mem::take(&mut held)));
-            }
-            if link.record.state() == State::New {
-                link.record.set_state(State::Head);
-                link.record.reading_since.store(link.shared.activity.since_origin(), Relaxed);
-            }
-        }
-        if link.shared.stage() == Stage::Cut {
-            return Poll::Ready(Opening::Nothing(Ended::Over));
-        }
-        match ready!(clock.poll_overdue(cx, link)) {
-            Overdue::Head => Poll::Ready(Opening::Nothing(Ended::Refused(Refusal::HeadTimeout, None))),
-            _ if link.leave_if_quiet() == Leave::HalfClosed => Poll::Ready(Opening::Nothing(Ended::Quiet)),
-            _ => Poll::Pending, // bytes came at the last moment: the poller is about to tell
-        }
-    })
-    .await
 }

@@ -285,7 +285,7 @@ impl<S: Serve> Connections for Served<S> {
                 (_, 0) => return,
                 (_, several) => format!("{several} requests"),
             };
-            cut.push(format!("{what} of {} on {}", record.peer, record.socket));
+            cut.push(format!("{what} of {} on {}", record.who(), record.socket));
         });
         self.shared.enter_stage(Stage::Cut);
         cut

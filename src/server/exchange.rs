@@ -1,9 +1,12 @@
 //! What a service is given beside the request, and the trait it implements.
 
+mod course;
+
 use std::future::Future;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
-use std::sync::atomic::{AtomicBool, AtomicU8};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
@@ -51,6 +54,8 @@ struct Inner {
     /// It was asked to end, so that the process can sleep.
     is_sent_off: AtomicBool,
     is_stream: AtomicBool,
+    /// How long its body is waited for, in nanoseconds; 0: `timeouts.body` decides.
+    body_limit: AtomicU64,
     route: OnceLock<Arc<str>>,
 }
 
@@ -74,6 +79,9 @@ impl From<bool> for KeepsAwake {
         if keeps_awake { Self::Yes } else { Self::No }
     }
 }
+
+/// A body that is waited for without a limit.
+const ENDLESS: u64 = u64::MAX;
 
 const POLICIES: [KeepsAwake; 3] = [KeepsAwake::Yes, KeepsAwake::WhileActive, KeepsAwake::No];
 
@@ -106,27 +114,19 @@ pub(super) enum Part {
 const PARTS: [Part; 4] = [Part::Asked, Part::Answer, Part::Stream, Part::Upgrade];
 
 impl Exchange {
-    pub(super) fn new(record: Arc<Record>, shared: Arc<Shared>, method: Method) -> Self {
-        let since = shared.activity.since_origin();
-        Self(Arc::new(Inner {
-            record,
-            shared,
-            method,
-            since,
-            patience: Patience::since(since),
-            policy: AtomicU8::new(KeepsAwake::Yes as u8),
-            part: AtomicU8::new(Part::Asked as u8),
-            held: AtomicU8::new(Held::Yes as u8),
-            holds: AtomicBool::new(false),
-            is_sent_off: AtomicBool::new(false),
-            is_stream: AtomicBool::new(false),
-            route: OnceLock::new(),
-        }))
-    }
-
-    /// The client as the kernel knows it.
+    /// Who is at the other end of the connection, as the kernel knows it.
     pub fn peer(&self) -> &Peer {
         &self.0.record.peer
+    }
+
+    /// Who asks: the client that a trusted peer has named in a PROXY header, else the peer.
+    pub fn client(&self) -> &Peer {
+        self.0.record.client()
+    }
+
+    /// Whether the peer may say on whose behalf it asks ([`super::Settings::trust`]).
+    pub fn trusts_peer(&self) -> bool {
+        self.0.shared.with_settings(|settings| settings.trust.trusts(self.peer()))
     }
 
     /// The `FileDescriptorName=` of the socket the connection came in on (`"listen"` for one bound by hand).
@@ -145,6 +145,19 @@ impl Exchange {
     /// connections are streams unsaid.
     pub fn is_stream(&self) {
         self.0.is_stream.store(true, Release);
+    }
+
+    /// How long the connection waits between two reads of this request's body, in place of `timeouts.body`; `None`: for
+    /// ever. Then the body's reader gets an error of kind [`std::io::ErrorKind::TimedOut`].
+    ///
+    /// That of an HTTP/2 body does not: there a stalled one is left to the service, which gives an answer and thereby ends
+    /// its stream alone. 5 s after the longest limit of its streams the whole connection is cut.
+    pub fn set_body_timeout(&self, limit: Option<Duration>) {
+        let limit = limit.map_or(ENDLESS, |limit| u64::try_from(limit.as_nanos()).unwrap_or(ENDLESS).max(1));
+        self.0.body_limit.store(limit, Release);
+        if self.0.record.reading_since.load(Relaxed) != 0 {
+            self.0.record.waker.wake(); // the timer is set for another limit
+        }
     }
 
     /// Names the route that answers, for whoever asks what keeps the process awake. The first name stays.
@@ -176,6 +189,15 @@ impl Exchange {
         }
     }
 
+    /// Whether the client has closed its side of an HTTP/1 connection, which means what it means to [`Exchange::gone`].
+    ///
+    /// When it becomes true the connection polls the answer's future once more, or its body if it is waiting for more of
+    /// that: one that looks at this whenever it is polled needs no waker of its own for it. HTTP/2 never says it: the
+    /// end of a stream or of its connection drops the answer.
+    pub fn is_gone(&self) -> bool {
+        self.0.record.is_gone()
+    }
+
     /// Resolves once the client has closed its side of an HTTP/1 connection. That may be a half-close (`nc -N`), and a
     /// client that waits for its answer; or it is gone. A reset drops the answer's future instead.
     pub async fn gone(&self) {
@@ -188,6 +210,21 @@ impl Exchange {
         }
     }
 
+    /// What this request is to the sleep.
+    pub fn policy(&self) -> KeepsAwake {
+        POLICIES[usize::from(self.0.policy.load(Acquire))]
+    }
+
+    /// The running engine.
+    pub fn control(&self) -> Control {
+        Control::of(self.0.shared.clone())
+    }
+
+    /// Whether `settings.trust` has whoever asks: the client that a PROXY header names, else the peer.
+    pub fn trusts_client(&self) -> bool {
+        self.0.shared.with_settings(|settings| settings.trust.trusts(self.client()))
+    }
+
     /// An id to find a failure by, in the journal and on the page.
     pub fn new_id(&self) -> String {
         self.0.shared.new_id()
@@ -196,117 +233,5 @@ impl Exchange {
     /// The state of the whole engine, for `show = "health"`.
     pub fn snapshot(&self) -> Snapshot {
         self.0.shared.snapshot()
-    }
-
-    /// Whether it is served, and no noise.
-    pub(super) fn counts(&self) -> bool {
-        self.policy() != KeepsAwake::No
-    }
-
-    /// Whether its end restarts the clock.
-    pub(super) fn extends(&self) -> bool {
-        self.counts() && !self.0.is_sent_off.load(Acquire)
-    }
-
-    /// Whether it is held for; what its policy says of a stream was decided when its head was given.
-    pub(super) fn is_held(&self) -> bool {
-        self.0.held.load(Acquire) == Held::Yes as u8
-    }
-
-    /// Whether its bytes restart the clock though it is not held for.
-    pub(super) fn stirs(&self) -> bool {
-        self.0.held.load(Acquire) == Held::NoButStirs as u8
-    }
-
-    /// Notes whether it is held for by itself, not with its connection.
-    pub(super) fn set_holds(&self, holds: bool) {
-        self.0.holds.store(holds, Release);
-    }
-
-    pub(super) fn holds(&self) -> bool {
-        self.0.holds.load(Acquire)
-    }
-
-    /// What this request is to the sleep.
-    pub fn policy(&self) -> KeepsAwake {
-        POLICIES[usize::from(self.0.policy.load(Acquire))]
-    }
-
-    pub(super) fn part(&self) -> Part {
-        PARTS[usize::from(self.0.part.load(Acquire))]
-    }
-
-    pub(super) fn method(&self) -> &Method {
-        &self.0.method
-    }
-
-    pub(super) fn route(&self) -> Option<&Arc<str>> {
-        self.0.route.get()
-    }
-
-    /// When its head was whole, in the activity's nanoseconds.
-    pub(super) fn since(&self) -> u64 {
-        self.0.since
-    }
-
-    pub(super) fn patience(&self) -> &Patience {
-        &self.0.patience
-    }
-
-    /// The running engine.
-    pub fn control(&self) -> Control {
-        Control::of(self.0.shared.clone())
-    }
-
-    pub(super) fn record(&self) -> &Record {
-        &self.0.record
-    }
-
-    pub(super) fn shared(&self) -> &Shared {
-        &self.0.shared
-    }
-
-    /// Whether both are the same request.
-    pub(super) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
-    /// The answer's head is there. From here on a stream is what its policy says.
-    pub(super) fn answer(&self, part: Part) {
-        let is_stream = part == Part::Answer && self.0.is_stream.load(Acquire);
-        let part = if is_stream { Part::Stream } else { part };
-        self.0.part.store(part as u8, Release);
-        let held = match self.policy() {
-            _ if part == Part::Answer => return,
-            KeepsAwake::Yes => return,
-            KeepsAwake::WhileActive => Held::NoButStirs,
-            KeepsAwake::No => Held::No,
-        };
-        self.0.record.unheld.begin(held == Held::NoButStirs);
-        self.0.held.store(held as u8, Release);
-        if self.0.shared.stage() == Stage::CloseIdle {
-            self.send_off(); // the others were at the beginning of that stage
-            self.0.shared.draining.notify_waiters();
-        }
-    }
-
-    /// The stream, if it is one, is over.
-    pub(super) fn end_stream(&self) {
-        let held = self.0.held.swap(Held::Yes as u8, AcqRel);
-        if held != Held::Yes as u8 {
-            self.0.record.unheld.end(held == Held::NoButStirs as u8);
-        }
-    }
-
-    /// Asks a stream that is not held for to end. What it still says, and its end, restart no clock.
-    pub(super) fn send_off(&self) {
-        if self.0.held.load(Acquire) == Held::Yes as u8 || self.0.is_sent_off.swap(true, AcqRel) {
-            return;
-        }
-        let held = self.0.held.swap(Held::No as u8, AcqRel);
-        self.0.record.unheld.calm(held == Held::NoButStirs as u8);
-        if self.part() == Part::Upgrade {
-            self.0.record.counts.store(false, Release);
-        }
     }
 }

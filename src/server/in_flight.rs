@@ -3,6 +3,7 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use super::exchange::{Exchange, Part};
 use crate::lifecycle::Hold;
@@ -117,6 +118,13 @@ impl InHand {
     /// Forgets all of them: the connection is closed.
     pub(super) fn clear(&self) {
         *self.lock() = Hands::default();
+    }
+
+    /// The longest time that any of them has for its body; `None`: for ever.
+    pub(super) fn body_limit(&self, default: Option<Duration>) -> Option<Duration> {
+        let hands = self.lock();
+        let limits = hands.first.iter().chain(&hands.more).map(|one| one.body_limit(default));
+        limits.reduce(|one, other| Some(one?.max(other?))).unwrap_or(default)
     }
 
     /// Walks them.

@@ -40,7 +40,7 @@ pub async fn end<T: Transport>(link: &Link<T>, ended: Ended) {
             let late = discard(link, Instant::now() + grace).await;
             if late > 0 {
                 link.shared.tally.late_bytes.fetch_add(late, Relaxed);
-                tracing::debug!(peer = %link.record.peer, late, "bytes after the close of an idle connection");
+                tracing::debug!(peer = %link.record.who(), late, "bytes after the close of an idle connection");
             }
         }
         Ended::Answered(_hold) => {
@@ -48,7 +48,7 @@ pub async fn end<T: Transport>(link: &Link<T>, ended: Ended) {
         }
         Ended::Refused(refusal, _hold) => {
             count(&link.shared.tally.noise);
-            tracing::debug!(peer = %link.record.peer, reason = refusal.reason(), "request refused");
+            tracing::debug!(peer = %link.record.who(), reason = refusal.reason(), "request refused");
             let deadline = Instant::now() + AFTER_ANSWER;
             if timeout_at(deadline, write(link, &page(refusal))).await.is_ok_and(|written| written.is_ok())
                 && link.transport.half_close().is_ok()

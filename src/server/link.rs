@@ -6,22 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::BytesMut;
 
 use super::buffer;
+use super::deadline::after;
 use super::framing::Refusal;
 use super::record::{Record, State};
-use super::shared::{Settings, Shared, Stage};
+use super::shared::{Shared, Stage};
 use super::transport::{Transport, Unread};
-use crate::lifecycle::Sleep;
-
-/// How long an HTTP/2 peer has to answer the PING between the two GOAWAYs.
-const GOAWAY_LIMIT: Duration = Duration::from_secs(5);
-
-/// The longest a silent connection may delay a drain: a restart waits for it.
-const SILENT_IN_DRAIN: Duration = Duration::from_secs(1);
 
 /// One connection. Dropped with the last of its users (hyper, its task, an upgraded stream), it closes the socket and
 /// leaves the roll.
@@ -37,8 +30,12 @@ pub struct Link<T> {
     has_body_timed_out: AtomicBool,
     /// The last write found no room.
     is_blocked: AtomicBool,
+    /// It speaks HTTP/2.
+    pub is_http2: AtomicBool,
+    /// Among its streams is one whose head is not whole. HTTP/2 only.
+    pub awaits_head: AtomicBool,
     /// When the first GOAWAY went out; 0: not yet. HTTP/2 only.
-    goodbye_since: AtomicU64,
+    pub(super) goodbye_since: AtomicU64,
 }
 
 /// Whether an idle connection can be left.
@@ -48,21 +45,6 @@ pub enum Leave {
     Stay,
     /// Our side is closed.
     HalfClosed,
-}
-
-/// Which limit a peer has run into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Overdue {
-    /// It has said nothing.
-    FirstByte,
-    /// It has not finished its head.
-    Head,
-    /// It sends no more of its body.
-    Body,
-    /// It takes nothing of its answer.
-    Write,
-    /// It makes no further request.
-    KeepAlive,
 }
 
 impl<T: Transport> Link<T> {
@@ -75,6 +57,8 @@ impl<T: Transport> Link<T> {
             refusal: AtomicU8::new(0),
             has_body_timed_out: AtomicBool::new(false),
             is_blocked: AtomicBool::new(false),
+            is_http2: AtomicBool::new(false),
+            awaits_head: AtomicBool::new(false),
             goodbye_since: AtomicU64::new(0),
         })
     }
@@ -208,54 +192,6 @@ impl<T: Transport> Link<T> {
             (false, _) => record.writing_since.store(0, Relaxed),
         }
     }
-
-    /// The next moment at which this connection runs into a limit, in the activity's nanoseconds, and which.
-    pub fn deadline(&self) -> Option<(u64, Overdue)> {
-        self.shared.with_settings(|settings| self.deadline_under(settings))
-    }
-
-    fn deadline_under(&self, settings: &Settings) -> Option<(u64, Overdue)> {
-        let (record, timeouts) = (&self.record, &settings.timeouts);
-        let (limit, overdue) = match record.state() {
-            State::New => (timeouts.first_byte, Overdue::FirstByte),
-            State::Head => (timeouts.head, Overdue::Head),
-            State::Busy => (timeouts.body, Overdue::Body),
-            State::Idle if self.has_said_goodbye() => (None, Overdue::KeepAlive),
-            State::Idle => (timeouts.keep_alive, Overdue::KeepAlive),
-            State::Lingering | State::Tunnel => (None, Overdue::Body),
-        };
-        let reading = after(record.reading_since.load(Relaxed), limit).map(|at| (at, overdue));
-        let writing = after(record.writing_since.load(Relaxed), timeouts.write);
-        let writing = writing.map(|at| (at, Overdue::Write));
-        [self.goodbye_deadline(), self.drain_deadline(&settings.sleep), reading, writing]
-            .into_iter()
-            .flatten()
-            .min_by_key(|(at, _)| *at)
-    }
-
-    fn goodbye_deadline(&self) -> Option<(u64, Overdue)> {
-        let at = after(self.goodbye_since.load(Relaxed), Some(GOAWAY_LIMIT))?;
-        (self.record.state() == State::Idle).then_some((at, Overdue::KeepAlive))
-    }
-
-    /// In a drain idle connections have the grace, silent ones a second.
-    fn drain_deadline(&self, sleep: &Sleep) -> Option<(u64, Overdue)> {
-        if self.shared.stage() != Stage::Drain || self.has_said_goodbye() {
-            return None;
-        }
-        let since = self.shared.stage_since().max(self.record.reading_since.load(Relaxed));
-        match self.record.state() {
-            State::Idle => Some((after(since, Some(sleep.grace))?, Overdue::KeepAlive)),
-            State::New => Some((after(since, Some(sleep.grace.max(SILENT_IN_DRAIN)))?, Overdue::KeepAlive)),
-            _ => None,
-        }
-    }
-}
-
-/// Nanoseconds after the same origin; `None` when nothing is waited for, or for ever.
-fn after(since: u64, limit: Option<Duration>) -> Option<u64> {
-    let limit = u64::try_from(limit?.as_nanos()).ok()?;
-    if since == 0 { None } else { since.checked_add(limit) }
 }
 
 impl<T> Drop for Link<T> {

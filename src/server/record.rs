@@ -4,9 +4,10 @@
 //! connections share and no allocation a request; the roll is locked only when a connection comes or goes, and to walk it.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use atomic_waker::AtomicWaker;
 use tokio::sync::Notify;
@@ -43,6 +44,8 @@ pub struct Record {
     id: u64,
     /// Who is at the other end.
     pub peer: Peer,
+    /// On whose behalf, if it may say so and did.
+    pub client: OnceLock<Peer>,
     /// The name of the socket it came in on.
     pub socket: Arc<str>,
     state: AtomicU8,
@@ -82,6 +85,16 @@ pub struct Record {
 }
 
 impl Record {
+    /// Who asks: the client that a trusted peer has named, else the peer.
+    pub fn client(&self) -> &Peer {
+        self.client.get().unwrap_or(&self.peer)
+    }
+
+    /// Both, for people: `192.0.2.7:4711 via 127.0.0.1:50122`.
+    pub fn who(&self) -> Who<'_> {
+        Who(self)
+    }
+
     /// What it is doing.
     pub fn state(&self) -> State {
         STATES[usize::from(self.state.load(Acquire))]
@@ -148,6 +161,18 @@ impl Record {
     }
 }
 
+/// See [`Record::who`].
+pub struct Who<'r>(&'r Record);
+
+impl fmt::Display for Who<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.client.get() {
+            Some(client) => write!(f, "{client} via {}", self.0.peer),
+            None => self.0.peer.fmt(f),
+        }
+    }
+}
+
 /// Connections by what they are doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Census {
@@ -177,6 +202,7 @@ impl Roll {
         let record = Arc::new(Record {
             id: self.next.fetch_add(1, Relaxed),
             peer,
+            client: OnceLock::new(),
             socket,
             state: AtomicU8::new(State::New as u8),
             in_flight: AtomicU32::new(0),

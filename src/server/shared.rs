@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use super::exchange::Exchange;
 use super::record::Roll;
 use super::room;
+use super::trust::Trust;
 use super::wakes::Wakes;
 use crate::lifecycle::story::Tally;
 use crate::lifecycle::{Activity, Phase, Sleep, phase};
@@ -23,7 +24,8 @@ pub struct Timeouts {
     pub first_byte: Option<Duration>,
     /// A head, from its first byte to its last. Default 10 s.
     pub head: Option<Duration>,
-    /// Between two reads of a request body. Default 30 s.
+    /// Between two reads of a request body, unless the request has its own limit ([`Exchange::set_body_timeout`]). Of
+    /// HTTP/2 a stalled body ends the whole connection, 5 s after that. Default 30 s.
     pub body: Option<Duration>,
     /// A client that takes nothing of its answer. Default 30 s.
     pub write: Option<Duration>,
@@ -48,6 +50,8 @@ pub struct Settings {
     /// Most connections open at once; `None`, the default: the open-files limit less 256. When all places are taken the
     /// connections that have been idle longest are closed, and newcomers wait in the kernel until there is one.
     pub connections: Option<usize>,
+    /// Who may say on whose behalf it asks. Default: nobody.
+    pub trust: Trust,
 }
 
 /// What the phase means for a connection.

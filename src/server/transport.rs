@@ -1,6 +1,6 @@
 //! The bytes of one connection: what the layers above need of it, and the plain socket.
 //!
-//! TLS, the PROXY protocol and sendfile slide in beneath this trait.
+//! TLS and sendfile slide in beneath this trait.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;

@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
@@ -15,8 +16,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use dormouse::lifecycle::{Hooks, Life};
-use dormouse::server::Tower;
 use dormouse::server::engine::{Control, Program};
+use dormouse::server::{Tower, Trust};
 use dormouse::{Engine, Exchange, Exit, KeepsAwake, Settings, Sockets};
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -57,6 +58,10 @@ fn app() -> Router {
         .route("/", get(|| async { "ok" }))
         .route("/socket", get(|request: Request| async move { exchange(&request).socket().to_owned() }))
         .route("/peer", get(|request: Request| async move { exchange(&request).peer().to_string() }))
+        .route("/client", get(client))
+        .route("/watch", get(watch))
+        .route("/watch-stream", get(watch_stream))
+        .route("/patience/{millis}", post(patience))
         .route("/environment", get(environment))
         .route("/method", any(|request: Request| async move { request.method().to_string() }))
         .route("/noise", get(noise))
@@ -83,6 +88,58 @@ fn exchange(request: &Request) -> &Exchange {
 
 async fn environment() -> String {
     std::env::vars().map(|(name, _)| name).collect::<Vec<_>>().join("\n")
+}
+
+/// Who asks, through whom, and whether that one is believed.
+async fn client(request: Request) -> String {
+    let exchange = exchange(&request);
+    format!("{} {} {}", exchange.client(), exchange.peer(), exchange.trusts_peer())
+}
+
+/// Answers once the client has closed its side, of which nobody wakes it: it looks when it is polled.
+async fn watch(Query(gate): Query<Gate>, request: Request) -> &'static str {
+    let mut stream = UnixStream::connect(&gate.gate).await.expect("the test listens");
+    stream.write_all(b"started\n").await.expect("the test reads");
+    drop(stream);
+    let exchange = exchange(&request);
+    std::future::poll_fn(|_| if exchange.is_gone() { Poll::Ready(()) } else { Poll::Pending }).await;
+    "gone"
+}
+
+/// Says one thing at once, and another when a look at that has told it the same.
+async fn watch_stream(request: Request) -> Body {
+    Body::new(Watching { exchange: exchange(&request).clone(), words: vec!["gone", "there "] })
+}
+
+struct Watching {
+    exchange: Exchange,
+    words: Vec<&'static str>,
+}
+
+impl http_body::Body for Watching {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _cx: &mut std::task::Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        if self.words.len() == 1 && !self.exchange.is_gone() {
+            return Poll::Pending;
+        }
+        let word = self.words.pop();
+        Poll::Ready(word.map(|word| Ok(http_body::Frame::data(Bytes::from_static(word.as_bytes())))))
+    }
+}
+
+/// Waits for the request's body that long between two reads of it, for ever with 0; how many bytes came, or that no
+/// more did.
+async fn patience(Path(millis): Path<u64>, request: Request) -> String {
+    exchange(&request).set_body_timeout((millis > 0).then(|| Duration::from_millis(millis)));
+    match axum::body::to_bytes(request.into_body(), usize::MAX).await {
+        Ok(body) => body.len().to_string(),
+        Err(_) => "timed out".to_owned(),
+    }
 }
 
 async fn noise(request: Request) -> &'static str {
@@ -295,6 +352,10 @@ fn settings() -> Settings {
     timeouts.body = millis("BODY").or(timeouts.body);
     timeouts.write = millis("WRITE").or(timeouts.write);
     timeouts.keep_alive = millis("KEEP_ALIVE").or(timeouts.keep_alive);
+    if let Ok(entries) = std::env::var("FIXTURE_TRUST") {
+        let entries = entries.split(' ').map(|entry| Trust::parse_one(entry).expect("an entry"));
+        settings.trust = entries.collect();
+    }
     settings.connections = number("CONNECTIONS").map(|number| usize::try_from(number).expect("not too many"));
     settings
 }

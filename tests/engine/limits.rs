@@ -108,7 +108,7 @@ fn a_client_that_stops_taking_many_small_pieces_lets_go() {
 /// Says `more` every 50 ms until the peer ends or patience is over; whether it ended.
 fn nag(mut stream: TcpStream, mut more: impl FnMut() -> Vec<u8>) -> bool {
     stream.set_nonblocking(true).expect("an option");
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(15);
     while Instant::now() < deadline {
         let mut buffer = [0; 4096];
         match stream.read(&mut buffer) {
@@ -131,17 +131,50 @@ fn pings_are_no_body() {
     let daemon = unit.wake();
     let mut stream = wire::open(web);
     stream.write_all(&frame(1, 4, 1, &wire::post("/upload"))).expect("taken");
+    let since = Instant::now();
     assert!(nag(stream, || frame(6, 0, 0, b"pingpong")), "a stalled body is held for ever by PINGs");
+    let waited = since.elapsed();
+    assert!(waited > Duration::from_secs(5), "its stream is to be answered first, not cut after {waited:?}");
     daemon.asleep();
 }
 
 #[test]
 fn an_http2_head_in_drops_is_not_waited_for_long() {
-    let mut unit = Unit::new().set("BODY", 300).set("HEAD", 300);
+    let mut unit = Unit::new().set("BODY", 60_000).set("HEAD", 300);
     let web = unit.tcp("127.0.0.1:0", "web");
     let daemon = unit.wake();
     let mut stream = wire::open(web);
     stream.write_all(&frame(1, 5, 1, &[0; 1000])[..9]).expect("taken");
     assert!(nag(stream, || vec![0]), "a head is waited for as long as it drips");
+    daemon.asleep();
+}
+
+const HALF_A_BODY: &str = "HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc";
+
+#[test]
+fn a_request_has_its_own_patience_with_its_body() {
+    let mut unit = Unit::new().set("BODY", 60_000);
+    let web = unit.tcp("127.0.0.1:0", "web");
+    let daemon = unit.wake();
+    let mut client = connect(web);
+    client.send(format!("POST /patience/200 {HALF_A_BODY}"));
+    assert_eq!(client.answer().text(), "timed out");
+    drop(client);
+    daemon.asleep();
+}
+
+#[test]
+fn a_request_may_wait_for_its_body_for_ever_and_the_next_does_not() {
+    let mut unit = Unit::new().set("BODY", 200);
+    let web = unit.tcp("127.0.0.1:0", "web");
+    let daemon = unit.wake();
+    let mut client = connect(web);
+    client.send(format!("POST /patience/0 {HALF_A_BODY}"));
+    std::thread::sleep(Duration::from_millis(600)); // the limit is over three times
+    client.send("def");
+    assert_eq!(client.answer().text(), "6");
+    client.send(format!("POST /upload {HALF_A_BODY}"));
+    assert_eq!(client.answer().status(), 400, "cut by timeouts.body");
+    drop(client);
     daemon.asleep();
 }

@@ -9,6 +9,7 @@ mod framing;
 mod harness;
 mod http1;
 mod http2;
+mod identity;
 mod instant;
 mod limits;
 mod masses;

@@ -6,11 +6,13 @@
 //!
 //! - [`head`]: the end of an HTTP/1 head, and what its body will be;
 //! - [`body`]: the end of an HTTP/1 body;
-//! - [`frames`]: which HTTP/2 streams are open.
+//! - [`frames`]: which HTTP/2 streams are open;
+//! - [`proxy_header`]: what a proxy says of its client before all that.
 
 pub mod body;
 pub mod frames;
 pub mod head;
+pub mod proxy_header;
 
 /// Why a request cannot be served as it came: the connection is answered with this and closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,9 +52,11 @@ pub enum Refusal {
     VersionUnknown,
     /// The head did not arrive in time (`timeouts.head`).
     HeadTimeout,
+    /// A PROXY header of a trusted peer that is none ([`proxy_header`]).
+    ProxyHeaderInvalid,
 }
 
-const REFUSALS: [Refusal; 17] = [
+const REFUSALS: [Refusal; 18] = [
     Refusal::BareLineFeed,
     Refusal::BareCarriageReturn,
     Refusal::ControlCharacter,
@@ -70,6 +74,7 @@ const REFUSALS: [Refusal; 17] = [
     Refusal::HeadTooLarge,
     Refusal::VersionUnknown,
     Refusal::HeadTimeout,
+    Refusal::ProxyHeaderInvalid,
 ];
 
 impl Refusal {
@@ -111,6 +116,7 @@ impl Refusal {
             Self::HeadTooLarge => "the head is too large",
             Self::VersionUnknown => "an HTTP version that is not served here",
             Self::HeadTimeout => "the request head took too long",
+            Self::ProxyHeaderInvalid => "a malformed PROXY header",
         }
     }
 }

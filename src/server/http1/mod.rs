@@ -11,9 +11,10 @@ use bytes::BytesMut;
 
 use super::clock::Clock;
 use super::connection::Ended;
+use super::deadline::Overdue;
 use super::exchange::Serve;
 use super::framing::Refusal;
-use super::link::{Leave, Link, Overdue};
+use super::link::{Leave, Link};
 use super::record::State;
 use super::rest;
 use super::service::{Counted, Protocol};
@@ -110,7 +111,7 @@ fn finished<T: Transport>(link: &Link<T>, result: &hyper::Result<()>) -> End {
         // hyper has answered a head it could not parse by itself; the client is to read that.
         Err(_) if is_parse_error => End::Answered,
         Err(error) => {
-            tracing::debug!(peer = %link.record.peer, %error, "connection broken");
+            tracing::debug!(peer = %link.record.who(), %error, "connection broken");
             End::Over
         }
     }
@@ -144,7 +145,7 @@ fn poll_overdue<T: Transport>(link: &Link<T>, overdue: Overdue) -> Poll<Option<E
             Poll::Ready(None)
         }
         Overdue::Write => {
-            tracing::debug!(peer = %link.record.peer, "client takes nothing (timeouts.write), cut");
+            tracing::debug!(peer = %link.record.who(), "client takes nothing (timeouts.write), cut");
             Poll::Ready(Some(End::Over))
         }
         Overdue::FirstByte | Overdue::KeepAlive => {

@@ -53,6 +53,7 @@ impl<T: Transport> Followed<T> {
                 hold => hold,
             };
             let head = self.streams.head_under_way();
+            self.link.awaits_head.store(head.is_some(), Relaxed);
             let is_same_head = head.is_some() && head == std::mem::replace(&mut self.head, head);
             let since = match record.reading_since.load(Relaxed) {
                 _ if !self.streams.awaits_client() => 0,

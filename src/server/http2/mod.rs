@@ -12,9 +12,10 @@ use hyper_util::rt::TokioExecutor;
 
 use super::clock::Clock;
 use super::connection::Ended;
+use super::deadline::Overdue;
 use super::exchange::Serve;
 use super::framing::frames::STREAM_WINDOW;
-use super::link::{Link, Overdue};
+use super::link::Link;
 use super::record::State;
 use super::service::{Counted, Protocol};
 use super::shared::Stage;
@@ -45,6 +46,7 @@ pub async fn serve<T: Transport, S: Serve>(
     hold: Hold,
     service: Arc<S>,
 ) -> Ended {
+    link.is_http2.store(true, Relaxed);
     let io = followed::Followed::new(link.clone(), held, hold);
     let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .max_concurrent_streams(MAX_STREAMS)
@@ -76,7 +78,7 @@ fn finished<T: Transport>(link: &Link<T>, result: &hyper::Result<()>) -> Ended {
     match result {
         Ok(()) => Ended::Quiet,
         Err(error) => {
-            tracing::debug!(peer = %link.record.peer, %error, "HTTP/2 connection broken");
+            tracing::debug!(peer = %link.record.who(), %error, "HTTP/2 connection broken");
             Ended::Over
         }
     }
@@ -101,7 +103,7 @@ fn next<T: Transport>(link: &Link<T>, clock: &mut Clock, cx: &mut Context<'_>) -
         Poll::Pending => Next::Wait,
         Poll::Ready(Overdue::KeepAlive | Overdue::FirstByte) if !link.has_said_goodbye() => Next::Goodbye,
         Poll::Ready(overdue) => {
-            tracing::debug!(peer = %link.record.peer, ?overdue, "HTTP/2 connection cut");
+            tracing::debug!(peer = %link.record.who(), ?overdue, "HTTP/2 connection cut");
             Next::Stop
         }
     }

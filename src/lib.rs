@@ -76,3 +76,5 @@ pub mod route;
 pub mod schema;
 #[cfg(feature = "daemon")]
 pub mod site;
+#[cfg(feature = "daemon")]
+pub mod upstream;

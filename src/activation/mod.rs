@@ -7,12 +7,16 @@
 mod bound;
 mod inherited;
 mod listener;
+#[cfg(feature = "daemon")]
+mod pass;
 mod poller;
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 pub use listener::{Accepted, Listener, Peer};
+#[cfg(feature = "daemon")]
+pub(crate) use pass::{end_with_us, pass};
 pub(crate) use poller::{OwnsDescriptor, register};
 
 /// Why the sockets cannot be used. Every message names the way out.

@@ -1,7 +1,7 @@
 //! `dormouse serve`, started the way systemd starts it.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::BorrowedFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
@@ -9,9 +9,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use rustix::process::{self, Pid, Signal, WaitId, WaitIdOptions};
 
 use super::folder::Folder;
-
-/// The first descriptor that is passed (SD_LISTEN_FDS_START).
-const FIRST_PASSED: RawFd = 3;
+use crate::activation::{end_with_us, pass};
 
 /// What `LISTEN_FDNAMES` says, as the `FileDescriptorName=` of the unit that is shipped.
 const SOCKET_NAME: &str = "http";
@@ -38,7 +36,8 @@ impl Child {
         }
         // A group of its own: Ctrl-C in the terminal reaches us alone, and we tell it once.
         command.stdin(Stdio::null()).process_group(0);
-        pass(&mut command, listener);
+        end_with_us(&mut command, Signal::TERM);
+        pass(&mut command, listener)?;
         Ok(Self(command.spawn()?))
     }
 
@@ -70,32 +69,5 @@ impl Child {
 
     fn pid(&self) -> Pid {
         Pid::from_child(&self.0)
-    }
-}
-
-/// Makes `listener` descriptor 3 of the command, and ends the command with us, however we end.
-fn pass(command: &mut Command, listener: BorrowedFd<'_>) {
-    let listener = listener.as_raw_fd();
-    let parent = process::getpid();
-    let between_fork_and_exec = move || {
-        process::set_parent_process_death_signal(Some(Signal::TERM))?;
-        if process::getppid() != Some(parent) {
-            return Err(io::ErrorKind::NotFound.into()); // it ended before that
-        }
-        // SAFETY: system calls on numbers. Descriptor 3 is the listener or was there before it, so it is none that
-        // `Command` needs on its way to exec.
-        #[allow(unsafe_code)]
-        let result = unsafe {
-            match listener {
-                FIRST_PASSED => libc::fcntl(FIRST_PASSED, libc::F_SETFD, 0), // dup2 to itself would leave it close-on-exec
-                _ => libc::dup2(listener, FIRST_PASSED),
-            }
-        };
-        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-    };
-    // SAFETY: only system calls between fork and exec, no allocation or lock (signal-safety(7)).
-    #[allow(unsafe_code)]
-    unsafe {
-        command.pre_exec(between_fork_and_exec);
     }
 }

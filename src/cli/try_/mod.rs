@@ -30,7 +30,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Holds the port until Ctrl-C; returns the exit code.
 pub fn run(arguments: &Try) -> u8 {
-    // First of all: the listener, or a file that was open before, occupies descriptor 3 from here on (see `child`).
     let mut sockets = Sockets::default();
     if let Err(error) = sockets.bind(&arguments.listen) {
         eprintln!("dormouse: {}", report::cannot_listen(&arguments.listen, &error));

@@ -1,0 +1,205 @@
+//! One program that runs as a child of this process.
+//!
+//! It is watched by a pidfd (Linux 5.3), so no signal handler has a part in it, and its end is seen before it is reaped:
+//! until then nobody else can have the id of its process group, and what it left running there is killed. A process
+//! that leaves the group is systemd's, which ends it with the service.
+
+use std::fmt;
+use std::future;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{self, ExitStatus};
+use std::time::Duration;
+
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group, pidfd_open, waitid,
+    waitpid,
+};
+use signal_hook::low_level::signal_name;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use super::output::Output;
+use super::program::{Program, StartError};
+use crate::activation::register;
+
+/// A program that was started. Dropped, it is killed with its whole group.
+pub struct Child {
+    leader: Leader,
+    output: Output,
+}
+
+/// How a program ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Its exit code, or the signal that killed it.
+    pub status: ExitStatus,
+    /// The last lines of its stderr, the oldest first: at most 20, and 4 KiB. Control characters are escaped.
+    pub stderr: Vec<String>,
+}
+
+impl Ended {
+    /// Whether it ended by itself, with exit code 0.
+    pub fn is_success(&self) -> bool {
+        self.status.success()
+    }
+}
+
+impl fmt::Display for Ended {
+    /// `exit code 3`, `killed by SIGSEGV`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.status.code(), self.status.signal()) {
+            (Some(code), _) => write!(f, "exit code {code}"),
+            (None, Some(signal)) => match signal_name(signal) {
+                Some(name) => write!(f, "killed by {name}"),
+                None => write!(f, "killed by signal {signal}"),
+            },
+            (None, None) => f.write_str("ended"),
+        }
+    }
+}
+
+impl Child {
+    /// Starts it. That it could be started, as far as execve(2), is known when this returns: it waits for that, about a
+    /// millisecond. Its output goes to the log from here on.
+    ///
+    /// The thread that calls must be the process's first, or live as long: the program is killed when it ends. It must
+    /// be in a tokio runtime with I/O.
+    ///
+    /// # Errors
+    /// When it cannot be started; nothing is left of it then.
+    pub fn start(program: &Program) -> Result<Self, StartError> {
+        let error = |source| StartError::Process { app: program.name.clone(), source };
+        let mut process = program.spawn()?;
+        let leader = Leader::watch(&mut process).map_err(error)?;
+        // Should this fail, the leader is killed by being dropped.
+        let output = Output::follow(&program.name, &mut process).map_err(error)?;
+        Ok(Self { leader, output })
+    }
+
+    /// Its process id, which is also its group's.
+    pub fn id(&self) -> u32 {
+        self.leader.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    /// Waits until it has ended by itself, and returns the same each time it is asked. What it left running in its group
+    /// is killed then. Cancelled, it leaves everything as it was.
+    pub async fn exited(&mut self) -> Ended {
+        let status = self.leader.ended().await;
+        let stderr = self.output.finish().await;
+        Ended { status, stderr }
+    }
+
+    /// Ends it: SIGTERM to its whole group, and SIGKILL after `within`. Returns once it is gone; cancelled, it has been
+    /// told, and may be told again.
+    pub async fn stop(&mut self, within: Duration) -> Ended {
+        self.leader.signal(Signal::TERM);
+        // One that was stopped would not hear it.
+        self.leader.signal(Signal::CONT);
+        match timeout(within, self.exited()).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                self.leader.signal(Signal::KILL);
+                self.exited().await
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Child {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Child").field("id", &self.id()).field("status", &self.leader.status).finish()
+    }
+}
+
+/// The first process of the group.
+struct Leader {
+    pid: Pid,
+    /// Readable once it has ended. `None` only while it is dropped.
+    watched: Option<AsyncFd<OwnedFd>>,
+    /// Once it has been reaped.
+    status: Option<ExitStatus>,
+}
+
+/// What is said of one whom somebody else has reaped: the kernel itself, if SIGCHLD was ignored by who started us.
+fn lost() -> ExitStatus {
+    ExitStatus::from_raw(Signal::KILL.as_raw())
+}
+
+impl Leader {
+    fn watch(process: &mut process::Child) -> io::Result<Self> {
+        let pid = Pid::from_child(process);
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from);
+        let watched = pidfd.and_then(|pidfd| register(pidfd, Interest::READABLE));
+        if watched.is_err() {
+            let _ = process.kill().and_then(|()| process.wait());
+        }
+        Ok(Self { pid, watched: Some(watched?), status: None })
+    }
+
+    /// Waits for its end.
+    async fn ended(&mut self) -> ExitStatus {
+        loop {
+            if let Some(status) = self.reap() {
+                return status;
+            }
+            let Some(watched) = &self.watched else { return lost() };
+            match watched.readable().await {
+                Ok(mut ready) => ready.clear_ready(),
+                // The runtime ends, and who waits with it.
+                Err(_) => future::pending().await,
+            }
+        }
+    }
+
+    /// How it ended, if it has; what it left running in its group is killed.
+    fn reap(&mut self) -> Option<ExitStatus> {
+        if self.status.is_some() {
+            return self.status;
+        }
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let has_ended = waitid(WaitId::Pid(self.pid), look);
+        if let Ok(None) = has_ended {
+            return None;
+        }
+        // While it is not reaped, nobody else can have its group's id.
+        let reaped = has_ended.and_then(|_| {
+            self.signal(Signal::KILL);
+            waitpid(Some(self.pid), WaitOptions::NOHANG)
+        });
+        let status = reaped.ok().flatten().map(|(_, status)| ExitStatus::from_raw(status.as_raw()));
+        self.status = Some(status.unwrap_or_else(lost));
+        self.status
+    }
+
+    /// To the whole group, while its id is its own.
+    fn signal(&self, signal: Signal) {
+        if self.status.is_none() {
+            // There is nobody to tell that nobody was there.
+            let _ = kill_process_group(self.pid, signal);
+        }
+    }
+}
+
+impl Drop for Leader {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+        if self.reap().is_some() {
+            return;
+        }
+        // It takes a moment to die. Without a runtime it is reaped when this process ends, as it is about to.
+        if let (Some(watched), Ok(runtime)) = (self.watched.take(), Handle::try_current()) {
+            let pid = self.pid;
+            runtime.spawn(async move {
+                let _ = watched.readable().await;
+                let _ = waitpid(Some(pid), WaitOptions::NOHANG);
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use crate::app::{App, AppSettings};
+use crate::app::{AppSettings, Configured, Folders};
 use crate::guard::{Places, Room};
 use crate::upstream::{Upstream, UpstreamSettings};
 
@@ -20,7 +20,21 @@ pub struct Lasting {
     /// Pools of connections.
     pub upstreams: Registry<UpstreamSettings, Upstream>,
     /// Apps.
-    pub apps: Registry<AppSettings, App>,
+    pub apps: Registry<AppSettings, Configured>,
+    /// Where apps run.
+    pub folders: Arc<Folders>,
+}
+
+impl Lasting {
+    /// Nothing yet; apps run in these folders.
+    pub fn new(folders: Folders) -> Self {
+        Self { folders: Arc::new(folders), ..Self::default() }
+    }
+
+    /// The places of a route, or of the server (`""`).
+    pub fn places(&self, of: String, room: Room) -> Arc<Places> {
+        self.places.get((of, room), |(_, room)| Places::new(*room))
+    }
 }
 
 /// Things by their settings, for as long as somebody has them.

@@ -40,7 +40,7 @@ enum End {
 /// Takes over a unit that runs already: a dormouse before this one has started it, and its clock begins anew.
 pub async fn adopt(app: Arc<App>, control: Control) {
     let AppKind::Unit { unit, origin } = &app.settings.kind else { return };
-    let unit = Unit::new(unit);
+    let Ok(unit) = Unit::new(unit) else { return }; // the config has checked its name
     if !matches!(unit.state().await, Ok(UnitState::Active)) {
         return;
     }
@@ -116,13 +116,7 @@ async fn begin(app: &App, control: &Control) -> Result<(Running, Arc<Group>), St
 }
 
 /// Waits for its end, and its reason.
-async fn watch(
-    app: &App,
-    control: &Control,
-    hold: &mut Hold,
-    running: &mut Running,
-    group: &Group,
-) -> End {
+async fn watch(app: &App, control: &Control, hold: &mut Hold, running: &mut Running, group: &Group) -> End {
     let mut is_draining = control.is_draining();
     let mut busy_until = None;
     loop {
@@ -184,7 +178,7 @@ async fn died(running: &mut Running) -> String {
     match running {
         Running::Child(child, _) => describe(&child.exited().await),
         Running::Unit(unit) => {
-            unit.ended().await;
+            let _ = unit.ended().await; // whatever it is by then
             format!("{} has stopped (journalctl -u {})", unit.name(), unit.name())
         }
     }
@@ -207,7 +201,7 @@ async fn end(running: Running, within: Duration) {
             drop(traces);
         }
         Running::Unit(unit) => {
-            if let Err(error) = unit.stop().await {
+            if let Err(error) = unit.stop(within).await {
                 tracing::warn!(unit = unit.name(), %error, "cannot stop {}: {error}", unit.name());
             }
         }

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use crate::server::{Control, Exchange};
-use crate::upstream::{Group, Kind};
+use crate::server::Exchange;
+use crate::upstream::Group;
 
 pub mod child;
 mod exec;
@@ -270,6 +270,18 @@ impl App {
 
     fn crash_since(&self, start: u64) -> Option<Crash> {
         self.state().crash.clone().filter(|crash| crash.start >= start)
+    }
+
+    /// Waits until it is asleep.
+    pub async fn asleep(&self) {
+        loop {
+            let mut told = std::pin::pin!(self.changed.notified());
+            told.as_mut().enable();
+            if matches!(self.state().phase, Phase::Asleep) {
+                return;
+            }
+            told.await;
+        }
     }
 
     /// Something has used it, or a stream has moved that does not hold it.

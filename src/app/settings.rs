@@ -43,11 +43,15 @@ const READY: Key = Key::new(
     "It is ready once this is answered with a status below 400; by default, once it can be connected to.",
 )
 .example("GET /healthz");
-const START_WITHIN: Key =
-    Key::new("start_within", LENGTH, "How long it may take until it is ready; requests wait for it meanwhile.")
-        .default("30s");
+const START_WITHIN: Key = Key::new(
+    "start_within",
+    LENGTH,
+    "How long it may take until it is ready; requests wait for it meanwhile.",
+)
+.default("30s");
 const STOP_WITHIN: Key =
-    Key::new("stop_within", LENGTH, "How long it may take to end after SIGTERM, before SIGKILL.").default("10s");
+    Key::new("stop_within", LENGTH, "How long it may take to end after SIGTERM, before SIGKILL.")
+        .default("10s");
 const SLEEP_AFTER: Key = Key::new(
     "sleep_after",
     Kind::DurationOrNever,
@@ -83,13 +87,10 @@ const NEVER_WAKE: Key = Key::new(
      a part of the User-Agent (UptimeRobot). While it sleeps they are answered by dormouse itself.",
 )
 .example(r#"["/healthz", "UptimeRobot"]"#);
-const ASLEEP_STATUS: Key = Key::new(
-    "asleep_status",
-    Kind::Status { least: 200, most: 599 },
-    "The status of those answers.",
-)
-.default("200")
-.example("503");
+const ASLEEP_STATUS: Key =
+    Key::new("asleep_status", Kind::Status { least: 200, most: 599 }, "The status of those answers.")
+        .default("200")
+        .example("503");
 
 const LENGTH: Kind = Kind::Duration { least: Duration::from_millis(1) };
 
@@ -99,8 +100,22 @@ pub const SECTION: Section = Section {
     about: "Apps, each in a table of its own, [app.NAME], that routes name by app = \"NAME\". Dormouse starts an app for \
             the first request, holds that until the app is ready, and stops it when nobody has asked for a while.",
     keys: &[
-        RUN, ENV, DIR, SOCKET, UNIT, ADDRESS, READY, START_WITHIN, STOP_WITHIN, SLEEP_AFTER, BUSY, BUSY_AT_MOST,
-        QUEUE, WAITING, NEVER_WAKE, ASLEEP_STATUS,
+        RUN,
+        ENV,
+        DIR,
+        SOCKET,
+        UNIT,
+        ADDRESS,
+        READY,
+        START_WITHIN,
+        STOP_WITHIN,
+        SLEEP_AFTER,
+        BUSY,
+        BUSY_AT_MOST,
+        QUEUE,
+        WAITING,
+        NEVER_WAKE,
+        ASLEEP_STATUS,
     ],
 };
 
@@ -273,18 +288,19 @@ fn placeholders(reader: &mut Reader<'_>, text: Placed<'_>, socket: &SocketKind) 
 
 fn of_unit(reader: &mut Reader<'_>) -> Option<AppKind> {
     let unit = reader.text(&UNIT)?;
-    if let Err(error) = unit::check_name(unit) {
+    if let Err(error) = unit::Unit::new(unit) {
         let fault = Fault::new(&reader.place(&UNIT), error.to_string());
         reader.fault(fault.help(format!("for example: {}", UNIT.line())));
     }
-    for key in [ENV, DIR, SOCKET, STOP_WITHIN] {
+    for key in [ENV, DIR, SOCKET] {
         if reader.has(&key) {
             let fault = Fault::new(&reader.place(&key), format!("`{}` is the unit's own business", key.name));
             reader.fault(fault.help("leave it out"));
         }
     }
     if !reader.has(&ADDRESS) {
-        let fault = Fault::absence(&reader.place(&UNIT), "where does this unit listen? `address` is not there");
+        let fault =
+            Fault::absence(&reader.place(&UNIT), "where does this unit listen? `address` is not there");
         reader.fault(fault.help(format!("for example: {}", ADDRESS.line())));
     }
     Some(AppKind::Unit { unit: unit.to_owned(), origin: address(reader)? })

@@ -1,15 +1,17 @@
 //! From a program or unit to an address that answers.
 
 use std::ffi::OsString;
+use std::fs::DirBuilder;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::header::{HOST, HeaderValue, USER_AGENT};
@@ -42,6 +44,33 @@ pub struct Folders {
     pub state: Option<PathBuf>,
     /// The runtime directory.
     pub runtime: Option<PathBuf>,
+}
+
+impl Folders {
+    /// Where sockets are made: the runtime directory, or a private folder of our own.
+    fn of_sockets(&self) -> io::Result<PathBuf> {
+        let (folder, is_ours) = match &self.runtime {
+            Some(runtime) => (runtime.clone(), false),
+            None => {
+                let name = format!("dormouse-apps-{}", std::process::id());
+                (std::env::temp_dir().join(name), true)
+            }
+        };
+        match DirBuilder::new().recursive(!is_ours).mode(0o700).create(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let found = std::fs::symlink_metadata(&folder)?;
+                let is_private = found.is_dir() && found.uid() == rustix::process::geteuid().as_raw();
+                if is_private { Ok(folder) } else { Err(error) }
+            }
+            made => made.map(|()| folder),
+        }
+    }
+
+    /// Where programs run unless they say otherwise: the state directory, made if it is not there.
+    fn of_programs(&self) -> PathBuf {
+        let state = self.state.clone().filter(|state| std::fs::create_dir_all(state).is_ok());
+        state.unwrap_or_else(|| "/".into())
+    }
 }
 
 /// An app that runs.
@@ -82,8 +111,8 @@ pub struct Started {
 pub async fn start(settings: &AppSettings, folders: &Folders) -> Result<Started, String> {
     match &settings.kind {
         AppKind::Unit { unit, origin } => {
-            let unit = Unit::new(unit);
-            unit.start().await.map_err(|error| chain(&error))?;
+            let unit = Unit::new(unit).map_err(|error| chain(&error))?;
+            unit.start(settings.start_within).await.map_err(|error| chain(&error))?;
             Ok(Started { group: group(origin), running: Running::Unit(unit), is_listening: false })
         }
         AppKind::Program { .. } => start_program(settings, folders),
@@ -92,9 +121,8 @@ pub async fn start(settings: &AppSettings, folders: &Folders) -> Result<Started,
 
 fn start_program(settings: &AppSettings, folders: &Folders) -> Result<Started, String> {
     let AppKind::Program { run, env, dir, socket } = &settings.kind else { return Err(String::new()) };
-    let address = Address::make(settings, socket, folders).map_err(|error| {
-        format!("cannot make a socket for it: {error}")
-    })?;
+    let address = Address::make(settings, socket, folders)
+        .map_err(|error| format!("cannot make a socket for it: {error}"))?;
     let mut env: Vec<_> = env.iter().map(|(name, value)| (name.clone(), address.fill(value))).collect();
     if let (Some(port), false) = (address.port, env.iter().any(|(name, _)| name == "PORT")) {
         env.push(("PORT".to_owned(), port.to_string()));
@@ -103,7 +131,7 @@ fn start_program(settings: &AppSettings, folders: &Folders) -> Result<Started, S
         name: settings.name.clone(),
         run: run.iter().map(|argument| address.fill_os(argument)).collect(),
         env,
-        dir: dir.clone().or_else(|| folders.state.clone()).unwrap_or_else(|| "/".into()),
+        dir: dir.clone().unwrap_or_else(|| folders.of_programs()),
         socket: address.passed.map(Arc::new),
     };
     let child = Child::start(&program).map_err(|error| chain(&error))?;
@@ -136,7 +164,12 @@ impl Address {
             }
             SocketKind::Unix => {
                 let path = own_path(settings, folders)?;
-                Ok(Self { origin: http(Place::Unix(path.clone())), port: None, path: Some(path), passed: None })
+                Ok(Self {
+                    origin: http(Place::Unix(path.clone())),
+                    port: None,
+                    path: Some(path),
+                    passed: None,
+                })
             }
             SocketKind::Pass(None) => {
                 let path = own_path(settings, folders)?;
@@ -177,9 +210,7 @@ impl Address {
 fn own_path(settings: &AppSettings, folders: &Folders) -> io::Result<PathBuf> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Relaxed);
-    let missing = || io::Error::new(io::ErrorKind::NotFound, "there is no runtime directory (RUNTIME_DIRECTORY=)");
-    let folder = folders.runtime.as_deref().ok_or_else(missing)?;
-    std::fs::create_dir_all(folder)?;
+    let folder = folders.of_sockets()?;
     let path = folder.join(format!("app-{}-{}-{number}.sock", settings.name, std::process::id()));
     remove_stale(&path)?;
     Ok(path)
@@ -233,7 +264,9 @@ pub async fn ask(group: &Group, path: &str) -> Option<StatusCode> {
 pub fn not_ready(settings: &AppSettings) -> String {
     let within = duration::text(settings.start_within);
     match &settings.ready {
-        Some(path) => format!("it did not answer GET {path} as one that is ready, within start_within ({within})"),
+        Some(path) => {
+            format!("it did not answer GET {path} as one that is ready, within start_within ({within})")
+        }
         None => format!("nothing listened where it should, within start_within ({within})"),
     }
 }

@@ -7,6 +7,7 @@ use super::plain::{self, columns};
 use super::{Check, code, places};
 use crate::config::{Colour, Loaded, Source};
 use crate::route::{HostPattern, Spec};
+use crate::server::KeepsAwake;
 use crate::site::{Route, Site};
 
 /// Runs `dormouse check` and gives the exit code: 0, or 78 if the config is bad.
@@ -68,7 +69,12 @@ fn row(spec: &Spec, route: &Route) -> [String; HEADS.len()] {
         spec.pattern.to_string(),
         route.verb.to_owned(),
         shortened(&route.operand),
-        if route.keeps_awake { "yes" } else { "no" }.to_owned(),
+        match route.keeps_awake {
+            KeepsAwake::Yes => "yes",
+            KeepsAwake::WhileActive => "while-active",
+            KeepsAwake::No => "no",
+        }
+        .to_owned(),
         spec.socket.clone().unwrap_or_else(|| "any".to_owned()),
     ]
 }

@@ -1,10 +1,13 @@
 //! The daemon between the engine and the config: start, reload, a bad config and its mending.
 
+use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::places;
+use crate::app::{self, AppKind, Sight};
 use crate::carry::{self, Carry, Folder};
 use crate::config::{Diagnostics, Loaded, Outcome, Source};
 use crate::control::{self, Desk};
@@ -49,6 +52,7 @@ pub fn program(source: Source, outcome: Outcome, control: &Control) -> Program<L
     let (loaded, diagnostics) = outcome.into_parts();
     daemon.note(diagnostics.as_ref());
     control.set_settings(loaded.settings);
+    daemon.adopt_units();
     let renewing = daemon.clone();
     let live = Live::new(loaded.site, move || renewing.renew().map(|loaded| loaded.site));
     Program { service: live.clone(), hooks: Arc::new(Reloading { daemon, live }) }
@@ -64,6 +68,19 @@ impl Daemon {
         }
         self.0.control.set_settings(loaded.settings.clone());
         Some(loaded)
+    }
+
+    /// Takes over the units that an earlier dormouse has left running. Without any, this costs nothing.
+    fn adopt_units(&self) {
+        for app in self.0.source.lasting().apps.all() {
+            if matches!(app.settings().kind, AppKind::Unit { .. }) {
+                tokio::spawn(app::adopt(Arc::clone(&app), self.0.control.clone()));
+            }
+        }
+    }
+
+    fn apps_awake(&self) -> Vec<Sight> {
+        self.0.source.lasting().apps.all().iter().filter_map(|app| app.sight()).collect()
     }
 
     /// Tells the journal and the status what is wrong, or that all is well.
@@ -141,6 +158,7 @@ impl Desk for Daemon {
         let lives = self.0.carry.get().and_then(Option::as_ref).map(Carry::lives).unwrap_or_default();
         let parts = control::document::Parts {
             account: &self.0.control.account(),
+            apps: &self.apps_awake(),
             lives: &lives,
             config: self.0.source.file().display().to_string(),
             problem: self.problem(),
@@ -185,6 +203,7 @@ impl Hooks for Reloading {
             Ok(loaded) => {
                 control.set_settings(loaded.settings);
                 self.live.swap(loaded.site);
+                self.daemon.adopt_units();
                 self.daemon.note(None);
                 tracing::info!(file = %source.file().display(), "config reloaded");
             }
@@ -212,6 +231,20 @@ impl Hooks for Reloading {
     fn left(&self, life: &Life) {
         self.daemon.close_control_socket();
         self.daemon.keep(life);
+    }
+
+    fn work(&self) -> String {
+        let names = self.daemon.apps_awake().into_iter().map(|app| format!("app {}", app.name));
+        names.collect::<Vec<_>>().join(", ")
+    }
+
+    fn ending(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let apps = self.daemon.0.source.lasting().apps.all();
+        Box::pin(async move {
+            for app in apps {
+                app.asleep().await;
+            }
+        })
     }
 
     fn problem(&self) -> Option<String> {

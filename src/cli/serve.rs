@@ -3,11 +3,14 @@
 use std::fmt::Write;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Serve, code, daemon, places};
 use crate::activation::Sockets;
+use crate::app::Folders;
 use crate::config::{Colour, Outcome, Source};
+use crate::lasting::Lasting;
 use crate::lifecycle::{Exit, footprint};
 use crate::log;
 use crate::schema::duration;
@@ -79,7 +82,8 @@ fn with_bound(mut sockets: Sockets, listen: &[String]) -> Result<Sockets, Failur
 
 fn source(config: Option<&Path>, sockets: &Sockets, after: Option<Option<Duration>>) -> Source {
     let names = sockets.names().into_iter().map(str::to_owned).collect();
-    let mut source = Source::new(config).with_sockets(names);
+    let folders = Folders { state: places::state_directory(), runtime: places::runtime_directory() };
+    let mut source = Source::new(config).with_sockets(names).with_lasting(Arc::new(Lasting::new(folders)));
     if let Some(directory) = places::state_directory() {
         source = source.with_state(&directory);
     }

@@ -2,6 +2,7 @@
 //!
 //! Only this module knows TOML. A bad config never takes the port down: see [`Source::load`].
 
+mod apps;
 mod common;
 mod diagnostics;
 mod document;
@@ -15,6 +16,7 @@ mod sleep;
 mod source;
 mod stamp;
 mod timeouts;
+mod trust;
 
 pub use diagnostics::{Colour, Diagnostics};
 pub use read::Loaded;
@@ -27,6 +29,7 @@ use crate::schema::Document;
 pub fn schema() -> Document {
     Document {
         sections: settings::SECTIONS.to_vec(),
+        named: vec![&crate::app::settings::SECTION],
         common: routes::common_keys().collect(),
         verbs: VERBS.iter().map(|verb| &verb.schema).collect(),
     }
@@ -38,8 +41,8 @@ mod tests {
     use crate::schema::{Faults, Key, Reader, Table};
 
     fn keys() -> Vec<Key> {
-        let Document { sections, common, verbs } = schema();
-        let of_sections = sections.iter().flat_map(|section| section.keys.iter());
+        let Document { sections, named, common, verbs } = schema();
+        let of_sections = sections.iter().chain(&named).flat_map(|section| section.keys.iter());
         let of_verbs = verbs.iter().flat_map(|verb| verb.keys.iter().chain([&verb.operand]));
         of_sections.chain(common).chain(of_verbs).copied().collect()
     }

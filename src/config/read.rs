@@ -1,8 +1,10 @@
 //! From a file's text to a config: everything wrong with it at once.
 
+use super::apps::{self, APP};
 use super::lines::Lines;
 use super::settings::{self, SECTIONS};
 use super::{document, routes};
+use crate::lasting::Lasting;
 use crate::route::{Router, Spec};
 use crate::schema::{Entry, Fault, Faults, Place, Table, Value};
 use crate::server::Settings;
@@ -20,7 +22,7 @@ pub struct Loaded {
 }
 
 /// Reads a config. `sockets` are the names systemd passed, where they are known.
-pub(super) fn read(text: &str, sockets: Option<&[String]>) -> Result<Loaded, Vec<Fault>> {
+pub(super) fn read(text: &str, sockets: Option<&[String]>, lasting: &Lasting) -> Result<Loaded, Vec<Fault>> {
     let lines = Lines::new(text);
     let mut syntax = Faults::default();
     let document = document::parse(text, &mut syntax);
@@ -35,8 +37,10 @@ pub(super) fn read(text: &str, sockets: Option<&[String]>) -> Result<Loaded, Vec
         let known: Vec<_> = schema.keys.iter().map(|key| key.name).collect();
         section(schema.name).unknown_keys(&known).for_each(|fault| faults.add(fault));
     }
-    let (settings, limits) = settings::read(section, &mut faults);
-    let (router, routes) = read_routes(&lines, &document, sockets, &mut faults);
+    let (settings, limits, of_server) = settings::read(section, &mut faults);
+    let apps = apps::read(&document, settings.sleep.after, lasting, &mut faults);
+    let around = routes::Around { sockets, of_server, apps: &apps, lasting };
+    let (router, routes) = read_routes(&lines, &document, &around, &mut faults);
     if !syntax.is_empty() {
         // What cannot be read may make the rest look worse than it is.
         let unread: Vec<_> = syntax.iter().map(|fault| lines.line(&fault.place)).collect();
@@ -45,7 +49,8 @@ pub(super) fn read(text: &str, sockets: Option<&[String]>) -> Result<Loaded, Vec
     }
     match router {
         Some(router) if faults.is_empty() => {
-            Ok(Loaded { site: Site { router, routes, limits, is_provisional: false }, settings })
+            let places = limits.room.map(|room| lasting.places(String::new(), room));
+            Ok(Loaded { site: Site { router, routes, places, is_provisional: false }, settings })
         }
         _ => Err(faults.into_sorted()),
     }
@@ -61,6 +66,7 @@ fn top_level(document: &Table, faults: &mut Faults) {
                     Fault::new(&entry.place, "a route stands in double brackets").help("write [[route]]"),
                 );
             }
+            Value::Table(_) if entry.name == APP => {}
             Value::Table(_) if SECTIONS.iter().any(|section| section.name == entry.name) => {}
             _ if entry.name == ROUTE || SECTIONS.iter().any(|section| section.name == entry.name) => {
                 let brackets =
@@ -85,7 +91,7 @@ fn strange(entry: &Entry) -> Fault {
         let fault = Fault::new(&entry.place, format!("`{}` stands outside of any route", entry.name));
         return fault.help("it belongs below [[route]]");
     }
-    let known: Vec<_> = SECTIONS.iter().map(|section| section.name).chain([ROUTE]).collect();
+    let known: Vec<_> = SECTIONS.iter().map(|section| section.name).chain([APP, ROUTE]).collect();
     Fault::unknown(entry, &known)
 }
 
@@ -93,7 +99,7 @@ fn strange(entry: &Entry) -> Fault {
 fn read_routes(
     lines: &Lines<'_>,
     document: &Table,
-    sockets: Option<&[String]>,
+    around: &routes::Around<'_>,
     faults: &mut Faults,
 ) -> (Option<Router>, Vec<Route>) {
     let tables: Vec<_> = match document.get(ROUTE).map(|entry| &entry.item.value) {
@@ -104,7 +110,7 @@ fn read_routes(
     let mut specs: Vec<Spec> = Vec::new();
     let mut places: Vec<Place> = Vec::new();
     let mut read = Vec::new();
-    for route in tables.into_iter().filter_map(|table| routes::read(table, sockets, faults)) {
+    for route in tables.into_iter().filter_map(|table| routes::read(table, around, faults)) {
         specs.push(route.spec);
         places.push(route.place);
         read.extend(route.route);

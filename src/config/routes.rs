@@ -1,8 +1,10 @@
 //! `[[route]]`: from a table to a route at work.
 
+use super::apps::Apps;
 use super::common::{self, COMMON, PATH};
-use crate::guard::{self, Chain};
+use crate::guard::{self, Chain, OfServer};
 use crate::handler::{RouteShape, VERBS, Verb};
+use crate::lasting::Lasting;
 use crate::route::{Pattern, Spec};
 use crate::schema::{Fault, Faults, Key, Place, Reader, Table, Value};
 use crate::site::Route;
@@ -25,8 +27,20 @@ pub(super) struct Read {
     pub place: Place,
 }
 
-/// Reads one route; `None` if it is not clear when it is asked. `sockets` are the names systemd passed, where they are known.
-pub(super) fn read(table: &Table, sockets: Option<&[String]>, faults: &mut Faults) -> Option<Read> {
+/// What a route is read in.
+pub(super) struct Around<'r> {
+    /// The names systemd passed, where they are known.
+    pub sockets: Option<&'r [String]>,
+    /// What holds where the route says nothing.
+    pub of_server: OfServer,
+    /// The apps of the config.
+    pub apps: &'r Apps,
+    /// What outlives the config.
+    pub lasting: &'r Lasting,
+}
+
+/// Reads one route; `None` if it is not clear when it is asked.
+pub(super) fn read(table: &Table, around: &Around<'_>, faults: &mut Faults) -> Option<Read> {
     let verb = verb(table, faults);
     unknown_keys(table, verb, faults);
     let mut reader = Reader::new(table, faults);
@@ -38,16 +52,28 @@ pub(super) fn read(table: &Table, sockets: Option<&[String]>, faults: &mut Fault
     }
     let pattern = path.and_then(|path| pattern(&mut reader, path));
     let hosts = common::hosts(&mut reader);
-    let socket = common::socket(&mut reader, sockets);
+    let socket = common::socket(&mut reader, around.sockets);
     let methods = common::methods(&mut reader);
-    let chain = Chain::read(&mut reader);
+    let chain = Chain::read(&mut reader, around.of_server, |room| {
+        let hosts: Vec<_> = hosts.iter().map(ToString::to_string).collect();
+        let name = format!("{} {} {socket:?} {methods:?}", path.unwrap_or_default(), hosts.join(" "));
+        around.lasting.places(name, room)
+    });
     let (verb, path) = (verb?, path?);
     let keeps_awake = common::keeps_awake(&mut reader, verb);
     let parameters = pattern
         .as_ref()
         .map_or_else(|| braced(path), |pattern| pattern.names().iter().map(|n| &n[..]).collect());
     let is_subtree = pattern.as_ref().is_some_and(Pattern::is_subtree);
-    let handler = (verb.build)(&mut reader, &RouteShape { path, parameters: &parameters, is_subtree });
+    let shape = RouteShape {
+        path,
+        parameters: &parameters,
+        is_subtree,
+        waits: chain.waits,
+        apps: around.apps,
+        lasting: around.lasting,
+    };
+    let handler = (verb.build)(&mut reader, &shape);
     let methods = methods.unwrap_or_else(|| verb.schema.methods.into());
     let (verb, operand) = (verb.schema.name(), operand(table, verb));
     let route =

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::last_good::LastGood;
@@ -11,6 +11,7 @@ use super::stamp::Stamp;
 use super::{Diagnostics, Loaded};
 use crate::handler::unavailable::Unavailable;
 use crate::handler::welcome::Welcome;
+use crate::lasting::Lasting;
 use crate::schema::{Fault, Place};
 use crate::server::Settings;
 use crate::site::Site;
@@ -26,6 +27,7 @@ pub struct Source {
     sockets: Option<Vec<String>>,
     after: Option<Option<Duration>>,
     last_good: Option<LastGood>,
+    lasting: Arc<Lasting>,
     /// The file as it was when last read.
     seen: Mutex<Option<Stamp>>,
 }
@@ -61,6 +63,7 @@ impl Source {
             sockets: None,
             after: None,
             last_good: None,
+            lasting: Arc::default(),
             seen: Mutex::new(None),
         }
     }
@@ -84,6 +87,18 @@ impl Source {
     pub fn with_after(mut self, after: Option<Duration>) -> Self {
         self.after = Some(after);
         self
+    }
+
+    /// Builds sites of what outlives them here.
+    #[must_use]
+    pub fn with_lasting(mut self, lasting: Arc<Lasting>) -> Self {
+        self.lasting = lasting;
+        self
+    }
+
+    /// What outlives its sites.
+    pub fn lasting(&self) -> &Arc<Lasting> {
+        &self.lasting
     }
 
     /// The file.
@@ -125,7 +140,7 @@ impl Source {
 
     /// What a file with this text would say.
     pub fn parse(&self, text: &str) -> Result<Loaded, Diagnostics> {
-        match read(text, self.sockets.as_deref()) {
+        match read(text, self.sockets.as_deref(), &self.lasting) {
             Ok(loaded) => Ok(self.finish(loaded)),
             Err(faults) => Err(Diagnostics::faulty(&self.file, text.to_owned(), faults)),
         }

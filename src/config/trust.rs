@@ -1,6 +1,6 @@
 //! `[trust]`.
 
-use crate::schema::{Fault, Key, Kind, Reader, Section};
+use crate::schema::{Fault, Key, Kind, Placed, Reader, Section};
 use crate::server::Trust;
 
 const PROXIES: Key = Key::new(
@@ -17,12 +17,15 @@ pub(super) const SECTION: Section = Section {
     keys: &[PROXIES],
 };
 
+/// The peers that are believed.
 pub(super) fn read(reader: &mut Reader<'_>) -> Trust {
-    let mut trust = Trust::default();
-    for text in reader.texts(&PROXIES).unwrap_or_default() {
-        if let Err(error) = trust.add(text.text) {
-            reader.fault(Fault::new(text.place, error.to_string()).help(format!("for example: {}", PROXIES.line())));
+    let entry = |text: Placed<'_>, reader: &mut Reader<'_>| match Trust::parse_one(text.text) {
+        Ok(entry) => Some(entry),
+        Err(error) => {
+            reader.fault(Fault::new(text.place, error.to_string()));
+            None
         }
-    }
-    trust
+    };
+    let entries = reader.texts(&PROXIES).unwrap_or_default();
+    entries.into_iter().filter_map(|text| entry(text, reader)).collect()
 }

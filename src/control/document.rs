@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::VERSION;
+use crate::app::Sight;
 use crate::carry::document::{life_to_json, seconds};
 use crate::lifecycle::{End, Life, Sleep};
 use crate::server::{Account, Holder, KeepsAwake, What};
@@ -11,6 +12,8 @@ use crate::server::{Account, Holder, KeepsAwake, What};
 pub struct Parts<'a> {
     /// The engine now.
     pub account: &'a Account,
+    /// The apps that are not asleep; each has a hold.
+    pub apps: &'a [Sight],
     /// The lives since boot that are remembered, oldest first, this one last.
     pub lives: &'a [Life],
     /// The config file.
@@ -21,7 +24,7 @@ pub struct Parts<'a> {
 
 /// Makes the document. The question that it answers is none of its holds.
 pub fn document(parts: &Parts<'_>) -> Value {
-    let Parts { account, lives, config, problem } = parts;
+    let Parts { account, apps, lives, config, problem } = parts;
     let snapshot = &account.snapshot;
     json!({
         "version": VERSION,
@@ -30,9 +33,9 @@ pub fn document(parts: &Parts<'_>) -> Value {
         "phase": snapshot.phase,
         "life": lives.last().map(|life| running(life, account)),
         "wakes": snapshot.wakes,
-        "held_by": account.holders.iter().map(holder).collect::<Vec<_>>(),
+        "held_by": account.holders.iter().map(holder).chain(apps.iter().map(app)).collect::<Vec<_>>(),
         "held_by_more": account.more,
-        "other_holds": account.other_holds.saturating_sub(1),
+        "other_holds": account.other_holds.saturating_sub(1 + apps.len() as u64),
         "idle_connections": snapshot.idle,
         "sleep": sleep(&account.sleep),
         "last_counted": account.last_counted.map(seconds),
@@ -85,6 +88,29 @@ fn holder(holder: &Holder) -> Value {
             KeepsAwake::WhileActive => "while-active",
             KeepsAwake::No => "no",
         },
+    })
+}
+
+fn app(app: &Sight) -> Value {
+    let requests = |count: usize| format!("{count} request{}", if count == 1 { "" } else { "s" });
+    let doing = match (app.phase, app.sleeps_in) {
+        ("starting", _) if app.waiting > 0 => {
+            format!("starting, {} wait{}", requests(app.waiting), if app.waiting == 1 { "s" } else { "" })
+        }
+        ("up", Some(rest)) => format!("up, stopped in {:.1} s if nobody asks", rest.as_secs_f64()),
+        ("up", None) if app.in_use > 0 => format!("up, in use by {}", requests(app.in_use)),
+        ("up", None) => "up, and never stopped (sleep_after)".to_owned(),
+        (phase, _) => phase.to_owned(),
+    };
+    json!({
+        "what": "app",
+        "method": null,
+        "route": app.name,
+        "peer": "-",
+        "socket": "-",
+        "age": seconds(app.age),
+        "doing": doing,
+        "holds": "yes",
     })
 }
 

@@ -90,7 +90,8 @@ mod tests {
     async fn a_body_is_cut_off_at_its_end_and_its_permits_go_with_it() {
         let permit = Arc::new(());
         let end = Instant::now() + Duration::from_secs(5);
-        let mut held = Held::new(Body::Stream(Box::pin(Silence)), None, vec![Box::new(permit.clone())], Some(end));
+        let mut held =
+            Held::new(Body::Stream(Box::pin(Silence)), None, vec![Box::new(permit.clone())], Some(end));
         assert_eq!(Arc::strong_count(&permit), 2);
         let error = held.frame().await.expect("a frame").expect_err("the end");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);

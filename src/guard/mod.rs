@@ -116,11 +116,7 @@ impl Chain {
     }
 
     /// Reads a route's table; `places` finds those of the route if it limits what it has in flight.
-    pub fn read(
-        reader: &mut Reader<'_>,
-        server: OfServer,
-        places: impl FnOnce(Room) -> Arc<Places>,
-    ) -> Self {
+    pub fn read(reader: &mut Reader<'_>, server: OfServer, places: impl FnOnce(Room) -> Arc<Places>) -> Self {
         let limits = Limits::of_route(reader);
         let own_places = limits.and_then(|limits| limits.room).map(places);
         let in_flight = own_places.map(|places| Box::new(places::OfRoute(places)) as Box<dyn Guard>);

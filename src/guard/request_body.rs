@@ -13,6 +13,9 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::gate::Gate;
 use crate::server::Exchange;
 
+/// How much later than this one the connection's own limit is.
+const BEHIND: Duration = Duration::from_secs(5);
+
 /// What a handler reads of a request beyond its head.
 #[derive(Debug, Default)]
 pub struct RequestBody(Option<Box<Reading>>);
@@ -52,8 +55,18 @@ impl RequestBody {
         if incoming.is_end_stream() {
             return Self(None);
         }
+        // The connection's own limit is for bodies that nobody reads.
+        exchange.set_body_timeout(wait.map(|wait| wait.saturating_add(BEHIND)));
         let exchange = exchange.clone();
-        Self(Some(Box::new(Reading { incoming, exchange, left: most, wait, timer: None, is_waiting: false, gate: None })))
+        Self(Some(Box::new(Reading {
+            incoming,
+            exchange,
+            left: most,
+            wait,
+            timer: None,
+            is_waiting: false,
+            gate: None,
+        })))
     }
 
     /// Holds it back until whoever is to read it says that it is wanted (`Expect: 100-continue`), or says nothing for a

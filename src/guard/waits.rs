@@ -35,13 +35,7 @@ pub const KEYS: [Key; 5] = [BODY, REQUEST, TOTAL, CONNECT, IDLE];
 /// The same in a route, where those of the server stand in for what is not said.
 pub(super) const OF_ROUTE: Key = Key::new(
     "timeouts",
-    Kind::Table(&[
-        bare(BODY),
-        bare(REQUEST),
-        bare(TOTAL),
-        bare(CONNECT),
-        bare(IDLE),
-    ]),
+    Kind::Table(&[bare(BODY), bare(REQUEST), bare(TOTAL), bare(CONNECT), bare(IDLE)]),
     "How long this route waits for what; by default as in [timeouts].",
 )
 .example(r#"{ request = "5m", total = "1h" }"#);
@@ -122,11 +116,8 @@ async fn head<T>(
     since: impl Fn() -> Option<Instant>,
     answer: impl Future<Output = T>,
 ) -> Option<T> {
-    let due = || match request {
-        // Begun anew at any moment within it, it is not over before that.
-        Some(request) => Some(since().unwrap_or_else(Instant::now) + request),
-        None => None,
-    };
+    // Begun anew at any moment within it, it is not over before that.
+    let due = || request.map(|request| since().unwrap_or_else(Instant::now) + request);
     let next = |due: Option<Instant>| due.into_iter().chain(end).min().unwrap_or_else(Instant::now);
     let mut answer = pin!(answer);
     let mut timer = pin!(sleep_until(next(due())));

@@ -34,15 +34,8 @@ pub use crate::guard::RequestBody;
 pub use body::Body;
 
 /// Every verb a route can have. Adding one is a new file and a line here.
-pub const VERBS: &[&Verb] = &[
-    &files::VERB,
-    &text::VERB,
-    &redirect::VERB,
-    &proxy::VERB,
-    &app::VERB,
-    &gather::VERB,
-    &show::VERB,
-];
+pub const VERBS: &[&Verb] =
+    &[&files::VERB, &text::VERB, &redirect::VERB, &proxy::VERB, &app::VERB, &gather::VERB, &show::VERB];
 
 /// A verb: what it declares about itself, and how a route of it becomes a handler.
 pub struct Verb {

@@ -36,6 +36,9 @@ const LAST_SWEEP: u32 = 8192;
 /// How long falling asleep waits for a flush that hangs.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
+/// How long a drain that is out of time waits for what the program has started: five seconds after its SIGTERM.
+const ENDING_LIMIT: Duration = Duration::from_millis(5500);
+
 /// How long leaving waits for a last hook that hangs.
 const LEFT_LIMIT: Duration = Duration::from_millis(200);
 
@@ -347,6 +350,10 @@ impl<C: Connections> Keeper<C> {
         if exit == Exit::Asleep {
             notify::stopping("asleep");
         }
+        if exit == Exit::Overdue {
+            // Who does not end by then is killed with the process.
+            let _ = time::timeout(ENDING_LIMIT, self.hooks.ending()).await;
+        }
         let life = self.life(exit.into(), why);
         story::tell_end(&life);
         let hooks = self.hooks.clone();
@@ -390,7 +397,9 @@ impl<C: Connections> Keeper<C> {
 
     fn status_line(&self, facts: &Facts) -> String {
         let problem = self.hooks.problem();
-        status::line(&self.machine, facts, &self.connections.describe(), problem.as_deref())
+        let work = [self.connections.describe(), self.hooks.work()];
+        let work = work.into_iter().filter(|work| !work.is_empty()).collect::<Vec<_>>().join(", ");
+        status::line(&self.machine, facts, &work, problem.as_deref())
     }
 
     fn facts(&self) -> Facts {

@@ -1,5 +1,8 @@
 //! Whom the keeper works with: the owner of the connections, and the program around the engine.
 
+use std::future::Future;
+use std::pin::Pin;
+
 use super::Sleep;
 use super::activity::Hold;
 use super::life::Life;
@@ -45,6 +48,15 @@ pub trait Hooks: Send + Sync + 'static {
     fn called_back(&self, _life: &Life) {}
     /// All is over, in whatever way `life` says, and systemd knows. It is waited for, but not for long.
     fn left(&self, _life: &Life) {}
+    /// What the program itself keeps awake for, for people: `app wiki`; empty if nothing. On the serving thread.
+    fn work(&self) -> String {
+        String::new()
+    }
+    /// A drain is out of time, and everything was told to end: what the process has still to wait for, some seconds at
+    /// most, such as programs it has started.
+    fn ending(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::ready(()))
+    }
     /// Something people should see in front of the status, such as a bad configuration. On the serving thread.
     fn problem(&self) -> Option<String> {
         None

@@ -7,6 +7,8 @@ use super::{Key, Section, Verb};
 pub struct Document {
     /// The tables of settings.
     pub sections: Vec<&'static Section>,
+    /// Tables of which there may be several, each with a name (`[app.wiki]`).
+    pub named: Vec<&'static Section>,
     /// The keys that every `[[route]]` may have; `path`, the first, it must have.
     pub common: Vec<&'static Key>,
     /// The verbs.

@@ -59,7 +59,9 @@ impl Kind {
     /// The word that was meant, if the kind is one of words.
     pub(super) fn meant(self, item: &Item) -> Option<&'static str> {
         match (self, &item.value) {
-            (Self::OneOf(words) | Self::BooleanOr(words), Value::Text(text)) => nearest(text, words.iter().copied()),
+            (Self::OneOf(words) | Self::BooleanOr(words), Value::Text(text)) => {
+                nearest(text, words.iter().copied())
+            }
             _ => None,
         }
     }

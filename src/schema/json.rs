@@ -11,6 +11,10 @@ pub fn render(document: &Document) -> String {
         .iter()
         .map(|section| (section.name.to_owned(), table(section.about, section.keys.iter(), &[])))
         .collect();
+    for section in &document.named {
+        let one = table(section.about, section.keys.iter(), &[]);
+        tables.insert(section.name.to_owned(), json!({ "type": "object", "additionalProperties": one }));
+    }
     let verbs: Vec<_> = document.verbs.iter().map(|verb| route(&document.common, verb)).collect();
     tables.insert("route".to_owned(), json!({ "type": "array", "items": { "oneOf": verbs } }));
     let schema = json!({
@@ -51,7 +55,9 @@ fn property(key: &Key) -> Value {
 /// A default, which is declared without quotes.
 fn written(kind: Kind, text: &str) -> Value {
     match kind {
-        Kind::Boolean | Kind::BooleanOr(_) | Kind::Integer { .. } | Kind::Status { .. } => text.parse().unwrap_or(Value::Null),
+        Kind::Boolean | Kind::BooleanOr(_) | Kind::Integer { .. } | Kind::Status { .. } => {
+            text.parse().unwrap_or(Value::Null)
+        }
         _ => text.into(),
     }
 }

@@ -21,6 +21,11 @@ pub fn render(document: &Document, version: &str) -> String {
         page.text(section.about);
         page.keys(section.keys.iter());
     }
+    for section in &document.named {
+        page.section(&format!("[{}.NAME]", section.name));
+        page.text(section.about);
+        page.keys(section.keys.iter());
+    }
     page.section("[[route]]");
     page.paragraphs(ROUTES);
     page.keys(document.common.iter().copied());

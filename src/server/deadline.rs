@@ -144,7 +144,7 @@ mod tests {
 
     /// A connection with the default limits that waits for its client since the first nanosecond.
     fn waiting(state: State) -> Arc<Link<Mute>> {
-        let shared = Shared::new(Settings::default());
+        let shared = Shared::new(Settings::default(), true);
         let record = shared.roll.enter(Peer::Unix(None), "web".into(), 1);
         record.set_state(state);
         Link::new(Mute, record, shared)

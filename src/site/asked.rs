@@ -87,12 +87,7 @@ impl Asked {
     }
 
     /// Finishes a route's answer.
-    pub fn finish(
-        self,
-        route: &Route,
-        mut response: Response<Body>,
-        kept: Kept,
-    ) -> Response<Held> {
+    pub fn finish(self, route: &Route, mut response: Response<Body>, kept: Kept) -> Response<Held> {
         route.chain.finish(&mut response);
         if is_refusal(&response) {
             self.exchange.keeps_awake(false);
@@ -100,12 +95,7 @@ impl Asked {
         self.send(route.verb, response, kept)
     }
 
-    fn send(
-        self,
-        verb: &str,
-        mut response: Response<Body>,
-        kept: Kept,
-    ) -> Response<Held> {
+    fn send(self, verb: &str, mut response: Response<Body>, kept: Kept) -> Response<Held> {
         if self.method == Method::HEAD {
             drop_body(&mut response);
         }

@@ -7,9 +7,7 @@ use hyper::body::Incoming;
 use hyper::header::CONTENT_LENGTH;
 use hyper::{HeaderMap, Request, Response, StatusCode};
 
-use crate::guard::{
-    Admission, Chain, Entry, Held, Permit, Place, Places, Refusal, RequestBody, no_place,
-};
+use crate::guard::{Admission, Chain, Entry, Held, Permit, Place, Places, Refusal, RequestBody, no_place};
 use crate::handler::{Answer, Body, Handler, Later, RequestContext};
 use crate::route::{self, MethodSet, Pattern, Question, Router, Spec, request_host};
 use crate::server::{Exchange, KeepsAwake};
@@ -158,13 +156,7 @@ impl Found<'_, '_> {
 }
 
 /// The rest of the way when the handler takes its time.
-async fn unguarded(
-    site: Arc<Site>,
-    route: usize,
-    asked: Asked,
-    answer: Later,
-    kept: Kept,
-) -> Response<Held> {
+async fn unguarded(site: Arc<Site>, route: usize, asked: Asked, answer: Later, kept: Kept) -> Response<Held> {
     let route = &site.routes[route];
     let response = route.chain.waits.head(&asked.exchange, kept.end, answer).await;
     let response = response.unwrap_or_else(|| asked.too_late(route));

@@ -38,7 +38,9 @@ impl AnswerBody {
 
     /// It has been read to its end: another request may have the connection.
     fn give_back(&mut self, cx: &mut Context<'_>) {
-        let Some(Leased { mut conversation, upstream, place, is_single }) = self.leased.take() else { return };
+        let Some(Leased { mut conversation, upstream, place, is_single }) = self.leased.take() else {
+            return;
+        };
         if !is_single && conversation.is_ready(cx) {
             upstream.keep(conversation);
         }

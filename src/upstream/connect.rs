@@ -117,7 +117,8 @@ pub(super) mod tls {
         let mut roots = RootCertStore::empty();
         let (good, _) = roots.add_parsable_certificates(found.certs);
         if good == 0 {
-            let message = "this machine trusts no certificate authority (package ca-certificates, or SSL_CERT_FILE=)";
+            let message =
+                "this machine trusts no certificate authority (package ca-certificates, or SSL_CERT_FILE=)";
             return Err(io::Error::other(message));
         }
         let provider = Arc::new(ring::default_provider());

@@ -76,7 +76,14 @@ impl Failure {
 
 /// The first cause of this type.
 fn find<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e E> {
-    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        cause = error.source();
+    }
+    None
 }
 
 impl fmt::Display for Failure {
@@ -86,7 +93,9 @@ impl fmt::Display for Failure {
             Kind::Connect => write!(f, "cannot connect to {upstream}"),
             Kind::ConnectTimeout => write!(f, "no connection to {upstream} within timeouts.connect"),
             Kind::Closed => write!(f, "{upstream} closed the connection before it answered"),
-            Kind::Garbage => write!(f, "{upstream} answered something that is no HTTP, or has too large a head"),
+            Kind::Garbage => {
+                write!(f, "{upstream} answered something that is no HTTP, or has too large a head")
+            }
             Kind::Busy => write!(f, "too many requests wait for their turn at {upstream} (rate)"),
             Kind::RequestTooLarge => write!(f, "the request for {upstream} is larger than limits.body"),
             Kind::RequestTimeout => write!(f, "the request for {upstream} does not go on (timeouts.body)"),

@@ -40,9 +40,8 @@ impl Group {
         how: &How,
         prepare: impl Fn(&Upstream, &mut Request<RequestBody>),
     ) -> Result<Answered, Failure> {
-        let mut tries = self.in_turn();
         let mut failed = None;
-        while let Some(upstream) = tries.next() {
+        for upstream in self.in_turn() {
             prepare(upstream, &mut request);
             match upstream.ask(request, how).await {
                 Ok(answered) => return Ok(answered),

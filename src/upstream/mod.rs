@@ -27,6 +27,7 @@ mod wire;
 pub use answer::AnswerBody;
 pub use failure::{Failure, Kind};
 pub use group::Group;
-pub use origin::{Origin, OriginError, Scheme};
+pub use origin::{Origin, OriginError, Place, Scheme};
 pub use pace::Pace;
 pub use pool::{Answered, How, Upstream, UpstreamSettings};
+pub use wire::Wire;

@@ -100,8 +100,7 @@ impl Origin {
             let place = Place::Unix(is_path.then(|| path.into()).ok_or(OriginError::RelativePath)?);
             return Ok((Self { scheme: Scheme::Http, place }, ""));
         }
-        let (scheme, rest) =
-            text.split_once("://").ok_or_else(|| OriginError::NoScheme(text.to_owned()))?;
+        let (scheme, rest) = text.split_once("://").ok_or_else(|| OriginError::NoScheme(text.to_owned()))?;
         let scheme = match scheme {
             "http" => Scheme::Http,
             "https" if cfg!(feature = "tls") => Scheme::Https,
@@ -136,7 +135,11 @@ impl Origin {
     }
 
     /// An address of it for a request over HTTP/2, which names scheme and host (RFC 9113 section 8.3.1).
-    pub fn absolute(&self, host: &HeaderValue, path_and_query: hyper::http::uri::PathAndQuery) -> Option<Uri> {
+    pub fn absolute(
+        &self,
+        host: &HeaderValue,
+        path_and_query: hyper::http::uri::PathAndQuery,
+    ) -> Option<Uri> {
         let scheme = if self.scheme == Scheme::Https { "https" } else { "http" };
         Uri::builder().scheme(scheme).authority(host.as_bytes()).path_and_query(path_and_query).build().ok()
     }

@@ -186,7 +186,11 @@ impl Upstream {
         }
         let mut answer = answer.map(|incoming| AnswerBody::new(incoming, Some(leased)));
         // Nobody reads a body that is not there.
-        std::future::poll_fn(|cx| Poll::Ready(answer.body_mut().give_back_if_over(cx))).await;
+        std::future::poll_fn(|cx| {
+            answer.body_mut().give_back_if_over(cx);
+            Poll::Ready(())
+        })
+        .await;
         Answered::Plainly(answer)
     }
 
@@ -289,7 +293,8 @@ async fn close_unused(upstream: std::sync::Weak<Upstream>) {
 
 impl Repeatable {
     fn of(request: &Request<RequestBody>) -> Option<Self> {
-        let is_repeatable = request.method().is_idempotent() && http_body::Body::is_end_stream(request.body());
+        let is_repeatable =
+            request.method().is_idempotent() && http_body::Body::is_end_stream(request.body());
         is_repeatable.then(|| Self {
             method: request.method().clone(),
             uri: request.uri().clone(),

@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dormouse::Exchange;
-use dormouse::guard::{Admission, Chain, Guard, Limits, Refusal};
+use dormouse::guard::{Admission, Chain, Guard, Refusal, RequestBody, Waits};
 use dormouse::handler::{Answer, Body, Handler, Head, RequestContext};
 use dormouse::route::{MethodSet, Pattern, Router, Spec};
 use dormouse::site::{Route, Site};
 use http_body::Frame;
-use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 use hyper::{Request, Response, StatusCode};
 use tokio::time::sleep;
@@ -24,7 +23,7 @@ use crate::harness::Served;
 struct Slow(Duration);
 
 impl Handler for Slow {
-    fn answer(&self, _: Request<Incoming>, _: &RequestContext<'_>) -> Answer {
+    fn answer(&self, _: Request<RequestBody>, _: &RequestContext<'_>) -> Answer {
         let delay = self.0;
         Answer::Later(Box::pin(async move {
             sleep(delay).await;
@@ -51,26 +50,26 @@ impl http_body::Body for Stalled {
 struct Echo;
 
 impl Handler for Echo {
-    fn answer(&self, request: Request<Incoming>, context: &RequestContext<'_>) -> Answer {
+    fn answer(&self, request: Request<RequestBody>, context: &RequestContext<'_>) -> Answer {
         let name = context.capture("name").unwrap_or_default();
         Response::new(Body::from(format!("{} {name}", request.uri().path()))).into()
     }
 }
 
-fn site(handler: impl Handler, limits: Limits, guards: Vec<Box<dyn Guard>>) -> Served {
+fn site(handler: impl Handler, waits: Waits, guards: Vec<Box<dyn Guard>>) -> Served {
     let pattern = Pattern::parse("/{name}").expect("a path");
     let spec = Spec { pattern, hosts: vec![], socket: None, methods: MethodSet::Any };
-    let chain = Chain::new(guards, vec![]);
+    let chain = Chain::new(guards, vec![]).with_waits(waits);
     let route = Route {
         verb: "test",
         path: "/".into(),
         operand: String::new(),
         handler: Box::new(handler),
         chain,
-        keeps_awake: true,
+        keeps_awake: true.into(),
     };
     let router = Router::new(vec![spec]).expect("no conflicts");
-    Served::site(Site { router, routes: vec![route], limits, is_provisional: false })
+    Served::site(Site { router, routes: vec![route], places: None, is_provisional: false })
 }
 
 /// A guard from a function.
@@ -88,15 +87,15 @@ fn by<F: Fn(&Head<'_>) -> Admission + Send + Sync + 'static>(guard: F) -> Box<dy
 
 #[test]
 fn a_handler_that_takes_too_long_is_a_504() {
-    let limits = Limits { request: Some(Duration::from_millis(50)), total: None };
-    let answer = site(Slow(Duration::from_secs(60)), limits, vec![]).ask("GET /x\nAccept: application/json");
+    let waits = Waits { request: Some(Duration::from_millis(50)), total: None, ..Waits::default() };
+    let answer = site(Slow(Duration::from_secs(60)), waits, vec![]).ask("GET /x\nAccept: application/json");
     assert_eq!((answer.status(), answer.json()["error"].as_str()), (504, Some("gateway timeout")));
 }
 
 #[test]
 fn an_answer_that_takes_too_long_is_cut_off_in_the_middle() {
-    let limits = Limits { request: None, total: Some(Duration::from_millis(300)) };
-    let answer = site(Slow(Duration::ZERO), limits, vec![]).ask("GET /x");
+    let waits = Waits { request: None, total: Some(Duration::from_millis(300)), ..Waits::default() };
+    let answer = site(Slow(Duration::ZERO), waits, vec![]).ask("GET /x");
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.body, "5\r\npiece\r\n"); // the last chunk never comes
 }
@@ -119,7 +118,7 @@ fn a_guard_refuses_before_the_handler_sees_anything() {
         true => Admission::Refuse(refusal()),
         false => Admission::Pass(None),
     });
-    let site = site(Echo, Limits::default(), vec![passes, waits, refuses]);
+    let site = site(Echo, Waits::default(), vec![passes, waits, refuses]);
     assert_eq!(site.ask("GET /welcome").body, "/welcome welcome");
     for refused in ["GET /other", "GET /welcome\nX-No: 1"] {
         let answer = site.ask(refused);
@@ -135,7 +134,7 @@ fn a_permit_is_given_back_when_the_body_has_ended() {
         let permits = permits.clone();
         by(move |_| Admission::Pass(Some(Box::new(permits.clone()))))
     };
-    let limits = Limits { request: None, total: Some(Duration::from_millis(300)) };
+    let waits = Waits { request: None, total: Some(Duration::from_millis(300)), ..Waits::default() };
     let seen = {
         let permits = permits.clone();
         by(move |_| {
@@ -143,7 +142,7 @@ fn a_permit_is_given_back_when_the_body_has_ended() {
             Admission::Pass(None)
         })
     };
-    let site = site(Slow(Duration::ZERO), limits, vec![gives, seen]);
+    let site = site(Slow(Duration::ZERO), waits, vec![gives, seen]);
     for _ in 0..3 {
         assert_eq!(site.ask("GET /x").status(), 200);
     }

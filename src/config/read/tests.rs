@@ -5,11 +5,12 @@ use proptest::sample::select;
 
 use super::*;
 use crate::config::Diagnostics;
+use crate::server::KeepsAwake;
 
 /// The one-line form of everything wrong with a text, without the file's name.
 fn wrong(text: &str) -> Vec<String> {
     let sockets = ["http".to_owned(), "admin".to_owned()];
-    let faults = read(text, Some(&sockets)).err().unwrap_or_default();
+    let faults = read(text, Some(&sockets), &Lasting::default()).err().unwrap_or_default();
     let lines = Diagnostics::faulty(Path::new("f"), text.to_owned(), faults).lines();
     lines.iter().map(|line| line.trim_start_matches("f:").to_owned()).collect()
 }
@@ -57,10 +58,11 @@ redirect = "/elsewhere/{rest}"
 #[test]
 fn what_the_manual_shows_is_right() {
     assert_eq!(wrong(EVERYTHING), [""; 0]);
-    let loaded = read(EVERYTHING, None).expect("a good config");
-    assert_eq!(loaded.site.limits.request, None);
-    assert_eq!(loaded.site.limits.total, Some(std::time::Duration::from_secs(7 * 86_400)));
-    let routes: Vec<_> = loaded.site.routes.iter().map(|route| (route.verb, route.keeps_awake)).collect();
+    let loaded = read(EVERYTHING, None, &Lasting::default()).expect("a good config");
+    assert_eq!(loaded.site.routes[0].chain.waits.request, None);
+    assert_eq!(loaded.site.routes[0].chain.waits.total, Some(std::time::Duration::from_secs(7 * 86_400)));
+    let routes: Vec<_> =
+        loaded.site.routes.iter().map(|route| (route.verb, route.keeps_awake == KeepsAwake::Yes)).collect();
     assert_eq!(
         routes,
         [("text", true), ("redirect", true), ("redirect", true), ("show", false), ("redirect", false)]

@@ -61,7 +61,9 @@ mod tests {
         };
         let table = Table { place: place.clone(), entries: keys.into_iter().map(entry).collect() };
         let mut faults = Faults::default();
-        let shape = RouteShape { path: "/docs", parameters: &[], is_subtree };
+        let (waits, lasting, apps) = Default::default();
+        let (lasting, apps) = (&lasting, &apps);
+        let shape = RouteShape { path: "/docs", parameters: &[], is_subtree, waits, apps, lasting };
         let built = (VERB.build)(&mut Reader::new(&table, &mut faults), &shape);
         assert_eq!(built.is_some(), faults.is_empty());
         faults.into_sorted().into_iter().map(|fault| fault.message).collect()

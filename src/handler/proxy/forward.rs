@@ -61,7 +61,12 @@ pub fn asked_host(uri: &Uri, headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 /// Adds whom the request is from, and by whom it came.
-pub fn introduce(headers: &mut HeaderMap, client: &Client<'_>, host: Option<&HeaderValue>, also_forwarded: bool) {
+pub fn introduce(
+    headers: &mut HeaderMap,
+    client: &Client<'_>,
+    host: Option<&HeaderValue>,
+    also_forwarded: bool,
+) {
     client.clean(headers);
     let scheme = client.scheme(headers);
     let address = client.address().map(|address| address.to_string());
@@ -97,7 +102,8 @@ fn element(client: &Client<'_>, host: Option<&HeaderValue>, scheme: &HeaderValue
     if let Some(host) = host.and_then(|host| host.to_str().ok()) {
         let _ = write!(text, ";host=\"{}\"", host.replace('\\', "\\\\").replace('"', "\\\""));
     }
-    let scheme = scheme.to_str().ok().filter(|scheme| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    let scheme =
+        scheme.to_str().ok().filter(|scheme| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()));
     let _ = write!(text, ";proto={}", scheme.unwrap_or("http"));
     HeaderValue::try_from(text).ok()
 }
@@ -180,7 +186,8 @@ mod tests {
     #[test]
     fn those_in_trust_are() {
         let peer = Peer::Tcp("[::1]:4711".parse().expect("an address"));
-        let said = [("x-forwarded-for", "192.0.2.1"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "wiki")];
+        let said =
+            [("x-forwarded-for", "192.0.2.1"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "wiki")];
         let headers = introduced(true, &peer, &said);
         assert_eq!(headers["x-forwarded-for"], "192.0.2.1, ::1");
         assert_eq!(headers["x-forwarded-proto"], "https");

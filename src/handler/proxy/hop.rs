@@ -29,7 +29,8 @@ pub fn strip(headers: &mut HeaderMap) -> Passed {
     if named.contains(&UPGRADE) {
         passed.upgrade = headers.get(UPGRADE).filter(|value| is_to_be_passed(value)).cloned();
     }
-    let says_trailers = |value: &HeaderValue| tokens(value).any(|token| token.eq_ignore_ascii_case("trailers"));
+    let says_trailers =
+        |value: &HeaderValue| tokens(value).any(|token| token.eq_ignore_ascii_case("trailers"));
     passed.wants_trailers = headers.get_all(TE).iter().any(says_trailers);
     for name in named.iter().chain(&ALWAYS) {
         headers.remove(name);
@@ -57,7 +58,9 @@ pub fn say(headers: &mut HeaderMap, passed: &Passed) {
 fn is_to_be_passed(upgrade: &HeaderValue) -> bool {
     !tokens(upgrade).any(|protocol| {
         let name = protocol.split('/').next().unwrap_or_default();
-        name.eq_ignore_ascii_case("h2c") || name.eq_ignore_ascii_case("h2") || name.eq_ignore_ascii_case("http")
+        name.eq_ignore_ascii_case("h2c")
+            || name.eq_ignore_ascii_case("h2")
+            || name.eq_ignore_ascii_case("http")
     })
 }
 
@@ -72,7 +75,10 @@ fn names(headers: &HeaderMap) -> Vec<HeaderName> {
 fn may_be_named(name: &HeaderName) -> bool {
     let name = name.as_str();
     !(name.starts_with("x-forwarded-")
-        || matches!(name, "forwarded" | "host" | "authorization" | "cookie" | "content-length" | "content-type"))
+        || matches!(
+            name,
+            "forwarded" | "host" | "authorization" | "cookie" | "content-length" | "content-type"
+        ))
 }
 
 fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
@@ -116,15 +122,22 @@ mod tests {
         let (_, passed) = left(&[("Connection", "keep-alive, Upgrade"), ("Upgrade", "websocket")]);
         assert_eq!(passed.upgrade, Some(HeaderValue::from_static("websocket")));
         for protocol in ["h2c", "H2C, websocket", "HTTP/2.0"] {
-            let (left, passed) =
-                left(&[("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", protocol), ("HTTP2-Settings", "x")]);
+            let (left, passed) = left(&[
+                ("Connection", "Upgrade, HTTP2-Settings"),
+                ("Upgrade", protocol),
+                ("HTTP2-Settings", "x"),
+            ]);
             assert_eq!((left.len(), passed.upgrade), (0, None), "{protocol}");
         }
     }
 
     #[test]
     fn a_client_cannot_hide_who_it_is() {
-        let (left, _) = left(&[("Connection", "X-Forwarded-For, Cookie"), ("X-Forwarded-For", "1.2.3.4"), ("Cookie", "a")]);
+        let (left, _) = left(&[
+            ("Connection", "X-Forwarded-For, Cookie"),
+            ("X-Forwarded-For", "1.2.3.4"),
+            ("Cookie", "a"),
+        ]);
         assert_eq!(left, ["x-forwarded-for", "cookie"]);
     }
 
@@ -133,6 +146,9 @@ mod tests {
         let mut headers = headers(&[("TE", "trailers, deflate;q=0.5")]);
         let passed = strip(&mut headers);
         say(&mut headers, &passed);
-        assert_eq!((&headers["te"], &headers["connection"]), (&"trailers".parse().expect("a value"), &"te".parse().expect("a value")));
+        assert_eq!(
+            (&headers["te"], &headers["connection"]),
+            (&"trailers".parse().expect("a value"), &"te".parse().expect("a value"))
+        );
     }
 }

@@ -21,11 +21,12 @@ pub(super) mod pass;
 mod passing;
 mod upgrade;
 
-pub use options::Options;
+pub use options::{ON_DISCONNECT, Options};
 pub use passing::Passing;
 
-const PROXY: Key = Key::new("proxy", Kind::Texts, "Passes requests on to this upstream, or to these in turn.")
-    .example("http://127.0.0.1:3000");
+const PROXY: Key =
+    Key::new("proxy", Kind::Texts, "Passes requests on to this upstream, or to these in turn.")
+        .example("http://127.0.0.1:3000");
 const CONNECTIONS: Key = Key::new(
     "connections",
     Kind::Integer { least: 1, most: 1 << 20 },
@@ -41,15 +42,13 @@ const RATE: Key = Key::new(
 )
 .example("1/2s");
 
-const OPTIONS: [Key; 6] = options::KEYS;
+pub(super) const OPTIONS: [Key; 6] = options::KEYS;
 
 /// `proxy`.
 pub(super) const VERB: Verb = Verb {
     schema: schema::Verb {
         operand: PROXY,
-        keys: &[
-            CONNECTIONS, RATE, OPTIONS[0], OPTIONS[1], OPTIONS[2], OPTIONS[3], OPTIONS[4], OPTIONS[5],
-        ],
+        keys: &[CONNECTIONS, RATE, OPTIONS[0], OPTIONS[1], OPTIONS[2], OPTIONS[3], OPTIONS[4], OPTIONS[5]],
         about: "An upstream is http://HOST:PORT, unix:/PATH, https://HOST or h2c://HOST:PORT (HTTP/2 with prior \
                 knowledge). Path and query are passed on as they came. Of several, those that fail are passed over for \
                 ten seconds. A request is asked again, once, only if nothing of it was written, or if it is idempotent, \

@@ -34,7 +34,8 @@ const PROXY_PROTOCOL: Key = Key::new(
 )
 .default("false")
 .example("true");
-const ON_DISCONNECT: Key = Key::new(
+/// What becomes of a request whose client leaves.
+pub const ON_DISCONNECT: Key = Key::new(
     "on_disconnect",
     Kind::OneOf(&["cancel", "finish"]),
     "What becomes of a request whose client closes its side before the answer is whole: it is cancelled at once, also at \
@@ -44,7 +45,8 @@ const ON_DISCONNECT: Key = Key::new(
 .example("finish");
 
 /// These keys.
-pub const KEYS: [Key; 6] = [STRIP_PREFIX, ADD_PREFIX, UPSTREAM_HOST, FORWARDED, PROXY_PROTOCOL, ON_DISCONNECT];
+pub const KEYS: [Key; 6] =
+    [STRIP_PREFIX, ADD_PREFIX, UPSTREAM_HOST, FORWARDED, PROXY_PROTOCOL, ON_DISCONNECT];
 
 /// How a request is passed on.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! The way of one request to an upstream and back.
 
 use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -15,12 +16,13 @@ use super::forward::{self, UpstreamHost};
 use super::hop::{self, Passed};
 use super::passing::{self, Passing};
 use super::{Options, upgrade};
+use crate::activation::Peer;
 use crate::app::Lease;
 use crate::guard::{Client, RequestBody};
 use crate::handler::accept::Format;
 use crate::handler::{Body, RequestContext, pages};
-use crate::server::framing::proxied;
 use crate::server::Exchange;
+use crate::server::framing::proxy_header;
 use crate::upstream::{AnswerBody, Answered, Failure, Group, How, Kind, Origin, Upstream};
 
 /// A request that is to be passed on, with what is needed to answer it.
@@ -72,23 +74,29 @@ impl Asked {
         &self.exchange
     }
 
-    /// The request itself.
-    pub fn request(&self) -> &Request<RequestBody> {
-        &self.request
+    /// Whether its client's leaving ends it.
+    pub fn ends_with_client(&self) -> bool {
+        self.options.ends_with_client
+    }
+
+    /// A page of dormouse's own, in the form the client likes.
+    pub fn page(&self, status: StatusCode, id: Option<&str>) -> Response<Body> {
+        pages::error(status, self.format, self.path.path(), id)
     }
 
     /// Asks a group of upstreams, and answers with what they say. `lease` is kept until the answer's end.
     pub async fn pass(mut self, group: &Group, lease: Option<Lease>) -> Response<Body> {
         let Some(target) = self.target.take() else {
-            return pages::error(StatusCode::BAD_REQUEST, self.format, self.path.path(), None);
+            return self.page(StatusCode::BAD_REQUEST, None);
         };
         let (how, host) = self.prepare(target);
         let request = std::mem::replace(&mut self.request, Request::new(RequestBody::empty()));
         let options = self.options.clone();
-        let asking = group.ask(request, &how, |upstream, request| address(&options, upstream, request, host.as_ref()));
+        let asking =
+            group.ask(request, &how, |upstream, request| address(&options, upstream, request, host.as_ref()));
         let answered = match while_wanted(&self.exchange, options.ends_with_client, asking).await {
             Some(answered) => answered,
-            None => Err(Failure::new(Kind::ClientGone, &group.upstreams()[0].origin(), None)),
+            None => Err(Failure::new(Kind::ClientGone, group.upstreams()[0].origin(), None)),
         };
         match answered {
             Ok(Answered::Plainly(answer)) => self.answer(answer, lease).await,
@@ -96,7 +104,11 @@ impl Asked {
                 Some(client) => upgrade::answer(head, client, (wire, read), self.exchange, lease),
                 None => {
                     let origin = group.upstreams()[0].origin();
-                    self.fail(&Failure::new(Kind::Garbage, origin, Some("an upgrade nobody asked for".into())))
+                    self.fail(&Failure::new(
+                        Kind::Garbage,
+                        origin,
+                        Some("an upgrade nobody asked for".into()),
+                    ))
                 }
             },
             Err(failure) => self.fail(&failure),
@@ -126,7 +138,7 @@ impl Asked {
                 }
             });
         }
-        let hello = self.options.says_hello.then(|| proxied::encode(self.exchange.client()));
+        let hello = self.options.says_hello.then(|| hello(&self.exchange));
         (How { connect: self.options.waits.connect, hello }, host)
     }
 
@@ -160,16 +172,28 @@ impl Asked {
         let status = failure.status();
         if !failure.is_upstreams() && failure.kind != Kind::Busy {
             tracing::debug!(status = status.as_u16(), "{failure}");
-            return pages::error(status, self.format, self.path.path(), None);
+            return self.page(status, None);
         }
         let id = self.exchange.new_id();
         let (code, path) = (status.as_u16(), self.path.path());
         tracing::warn!(id, status = code, upstream = %failure.upstream, path, "answered {code} (id {id}): {failure}");
-        let mut page = pages::error(status, self.format, path, Some(&id));
+        let mut page = self.page(status, Some(&id));
         if status == StatusCode::SERVICE_UNAVAILABLE {
             page.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         page
+    }
+}
+
+/// Tells of the client by a PROXY header. Where it has connected to the upstream need not know.
+fn hello(exchange: &Exchange) -> Vec<u8> {
+    match exchange.client() {
+        Peer::Tcp(client) => {
+            let any: IpAddr =
+                if client.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+            proxy_header::encode_v2(*client, SocketAddr::new(any, 0))
+        }
+        Peer::Unix(_) => proxy_header::encode_v2_local(),
     }
 }
 

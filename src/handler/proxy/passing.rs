@@ -65,7 +65,11 @@ impl Passing {
         }
         let events = is_event_stream.then(|| {
             let stream = lease.as_mut().map(|lease| lease.become_stream(&exchange));
-            Events { leaving: Box::pin(leaving(exchange.clone(), stream)), has_to_end: false, tail: *b"\n\n\n\n" }
+            Events {
+                leaving: Box::pin(leaving(exchange.clone(), stream)),
+                has_to_end: false,
+                tail: *b"\n\n\n\n",
+            }
         });
         Self {
             first,

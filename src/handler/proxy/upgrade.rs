@@ -24,7 +24,8 @@ pub fn answer(
     let (mut head, ()) = head.into_parts();
     let protocol = head.headers.get(UPGRADE).cloned();
     hop::strip(&mut head.headers);
-    let is_websocket = protocol.as_ref().is_some_and(|name| name.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    let is_websocket =
+        protocol.as_ref().is_some_and(|name| name.as_bytes().eq_ignore_ascii_case(b"websocket"));
     let language = if is_websocket { Language::WebSocket } else { Language::Other };
     hop::say(&mut head.headers, &hop::Passed { upgrade: protocol, wants_trailers: false });
     head.extensions.clear();

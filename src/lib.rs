@@ -57,6 +57,8 @@ pub use lifecycle::{Exit, Sleep};
 pub use server::{Engine, Exchange, KeepsAwake, Serve, Settings};
 
 #[cfg(feature = "daemon")]
+pub mod app;
+#[cfg(feature = "daemon")]
 pub mod carry;
 #[cfg(feature = "daemon")]
 pub mod cli;

@@ -1,0 +1,220 @@
+//! Whether dormouse's own unit lets it start programs.
+//!
+//! The units as shipped are for a server that starts none. `programs.conf` is the drop-in for all others; without it an
+//! interpreter that compiles as it runs dies at its start, so `dormouse check` looks for it. The files are read as
+//! systemd would (systemd.unit(5)), without asking it: `check` works where it does not run.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The drop-in's name. Whoever has one of his own knows what his programs need.
+pub const DROP_IN: &str = "programs.conf";
+
+/// Where it is shipped.
+pub const SHIPPED: &str = "/usr/share/dormouse/programs.conf";
+
+/// Where units and their drop-ins are looked for, the first of a name counts.
+const FOLDERS: [&str; 5] = [
+    "etc/systemd/system",
+    "run/systemd/system",
+    "usr/local/lib/systemd/system",
+    "usr/lib/systemd/system",
+    "lib/systemd/system",
+];
+
+/// The setting that stops interpreters.
+const SETTING: &str = "MemoryDenyWriteExecute";
+
+/// More than any unit file has, in bytes.
+const LARGEST: u64 = 256 * 1024;
+
+/// Whether `unit` (`dormouse.service`, `dormouse@blog.service`) may start programs: it has a drop-in [`DROP_IN`], or
+/// does not deny memory that is written and run, be it by a drop-in of another name, a unit file of the administrator's
+/// own, or because there is no such unit. `root` is `/`.
+pub fn is_loosened(root: &Path, unit: &str) -> bool {
+    let names = names(unit);
+    let mut denies = fragment(root, &names).and_then(|text| setting(&text)).unwrap_or(false);
+    for (name, file) in drop_ins(root, &names) {
+        // Linked to /dev/null, a drop-in is switched off.
+        let Some(text) = read(&file).filter(|text| !text.trim().is_empty()) else { continue };
+        if name == DROP_IN {
+            return true;
+        }
+        denies = setting(&text).unwrap_or(denies);
+    }
+    !denies
+}
+
+/// The unit's name, and its template's.
+fn names(unit: &str) -> Vec<String> {
+    let template = unit.split_once('@').and_then(|(prefix, instance)| {
+        let (_, ending) = instance.rsplit_once('.')?;
+        Some(format!("{prefix}@.{ending}"))
+    });
+    std::iter::once(unit.to_owned()).chain(template).collect()
+}
+
+/// The unit file itself.
+fn fragment(root: &Path, names: &[String]) -> Option<String> {
+    names.iter().find_map(|name| FOLDERS.iter().find_map(|folder| read(&root.join(folder).join(name))))
+}
+
+/// The drop-ins that count, in the order in which they do: by name, wherever they are.
+fn drop_ins(root: &Path, names: &[String]) -> BTreeMap<OsString, PathBuf> {
+    let mut found = BTreeMap::new();
+    for folder in FOLDERS {
+        for name in names {
+            let Ok(entries) = fs::read_dir(root.join(folder).join(format!("{name}.d"))) else { continue };
+            for file in entries.flatten().map(|entry| entry.path()) {
+                if let (Some("conf"), Some(name)) =
+                    (file.extension().and_then(OsStr::to_str), file.file_name())
+                {
+                    found.entry(name.to_owned()).or_insert(file);
+                }
+            }
+        }
+    }
+    found
+}
+
+fn read(file: &Path) -> Option<String> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    fs::File::open(file).ok()?.take(LARGEST).read_to_end(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// What a file says last about [`SETTING`]; `None` if it says nothing that systemd would take.
+fn setting(text: &str) -> Option<bool> {
+    let mut is_service = false;
+    let mut said = None;
+    for line in text.lines().map(str::trim) {
+        if line.starts_with('[') {
+            is_service = line == "[Service]";
+        } else if let Some((SETTING, value)) =
+            line.split_once('=').map(|(name, value)| (name.trim_end(), value))
+            && is_service
+        {
+            said = boolean(value.trim()).or(said);
+        }
+    }
+    said
+}
+
+/// As systemd.syntax(7) has them.
+fn boolean(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "1" | "yes" | "y" | "true" | "t" | "on" => Some(true),
+        "0" | "no" | "n" | "false" | "f" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STRICT: &str = "[Service]\nMemoryDenyWriteExecute=yes\n";
+    const LOOSE: &str = "[Service]\nMemoryDenyWriteExecute=no\n";
+
+    /// A root with these files, gone at the end.
+    struct Root(PathBuf);
+
+    impl Root {
+        fn new(name: &str, files: &[(&str, &str)]) -> Self {
+            let root = std::env::temp_dir().join(format!("dormouse-sandbox-{name}-{}", std::process::id()));
+            for (file, text) in files {
+                let file = root.join(file);
+                fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+                fs::write(file, text).expect("a file");
+            }
+            Self(root)
+        }
+
+        fn is_loosened(&self, unit: &str) -> bool {
+            is_loosened(&self.0, unit)
+        }
+    }
+
+    impl Drop for Root {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    const PLAIN: (&str, &str) = ("usr/lib/systemd/system/dormouse.service", STRICT);
+    const TEMPLATE: (&str, &str) = ("usr/lib/systemd/system/dormouse@.service", STRICT);
+
+    #[test]
+    fn the_units_as_shipped_are_strict_and_the_drop_in_loosens_them() {
+        let plain = include_str!("../../systemd/dormouse.service");
+        let template = include_str!("../../systemd/dormouse@.service");
+        let drop_in = include_str!("../../systemd/programs.conf");
+        let shipped = Root::new("shipped", &[(PLAIN.0, plain), (TEMPLATE.0, template)]);
+        assert!(!shipped.is_loosened("dormouse.service"));
+        assert!(!shipped.is_loosened("dormouse@blog.service"));
+        assert_eq!(setting(drop_in), Some(false));
+    }
+
+    #[test]
+    fn the_drop_in_is_found_wherever_it_counts() {
+        for folder in ["etc", "run", "usr/lib", "usr/local/lib"] {
+            let file = format!("{folder}/systemd/system/dormouse.service.d/programs.conf");
+            let root = Root::new("found", &[PLAIN, TEMPLATE, (&file, "[Service]\nReadWritePaths=/srv\n")]);
+            assert!(root.is_loosened("dormouse.service"), "{file}");
+            assert!(!root.is_loosened("dormouse@blog.service"), "{file}");
+        }
+        let file = "etc/systemd/system/dormouse@.service.d/programs.conf";
+        assert!(Root::new("every", &[TEMPLATE, (file, LOOSE)]).is_loosened("dormouse@blog.service"));
+        let file = "etc/systemd/system/dormouse@blog.service.d/programs.conf";
+        let one = Root::new("one", &[TEMPLATE, (file, LOOSE)]);
+        assert!(one.is_loosened("dormouse@blog.service"));
+        assert!(!one.is_loosened("dormouse@other.service"));
+    }
+
+    #[test]
+    fn another_drop_in_counts_by_what_it_says() {
+        let folder = "etc/systemd/system/dormouse.service.d";
+        let texts = [
+            (LOOSE, true),
+            ("[Service]\n# MemoryDenyWriteExecute=no\n", false),
+            ("[Service]\n MemoryDenyWriteExecute = off \n", true),
+            ("[Service]\nMemoryDenyWriteExecute=no\nMemoryDenyWriteExecute=1\n", false),
+            ("[Service]\nMemoryDenyWriteExecute=perhaps\n", false),
+            ("[Unit]\nMemoryDenyWriteExecute=no\n", false),
+            ("MemoryDenyWriteExecute=no\n", false),
+        ];
+        for (text, expected) in texts {
+            let root = Root::new("text", &[PLAIN, (&format!("{folder}/override.conf"), text)]);
+            assert_eq!(root.is_loosened("dormouse.service"), expected, "{text}");
+        }
+        // The later name has the last word.
+        let (early, late) = (format!("{folder}/10.conf"), format!("{folder}/20.conf"));
+        assert!(
+            !Root::new("late", &[PLAIN, (&early, LOOSE), (&late, STRICT)]).is_loosened("dormouse.service")
+        );
+        let not_one = format!("{folder}/programs.conf.bak");
+        assert!(!Root::new("bak", &[PLAIN, (&not_one, LOOSE)]).is_loosened("dormouse.service"));
+    }
+
+    #[test]
+    fn a_file_hides_those_of_its_name_that_come_later() {
+        let below = "usr/lib/systemd/system/dormouse.service.d/programs.conf";
+        let root = Root::new("masked", &[PLAIN, (below, LOOSE)]);
+        assert!(root.is_loosened("dormouse.service"));
+        let folder = root.0.join("etc/systemd/system/dormouse.service.d");
+        fs::create_dir_all(&folder).expect("a folder");
+        std::os::unix::fs::symlink("/dev/null", folder.join(DROP_IN)).expect("a link");
+        assert!(!root.is_loosened("dormouse.service"));
+    }
+
+    #[test]
+    fn a_unit_of_the_administrators_own_counts() {
+        let own = ("etc/systemd/system/dormouse.service", "[Service]\nExecStart=/usr/bin/dormouse serve\n");
+        assert!(Root::new("own", &[PLAIN, own]).is_loosened("dormouse.service"));
+        assert!(is_loosened(Path::new("/nonexistent"), "dormouse.service"), "no unit, no sandbox");
+        assert!(is_loosened(Path::new("/nonexistent"), "dormouse@"));
+    }
+}

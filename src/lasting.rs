@@ -78,7 +78,7 @@ mod tests {
         let one = registry.get("a", make);
         assert!(Arc::ptr_eq(&one, &registry.get("a", make)));
         assert!(!Arc::ptr_eq(&one, &registry.get("b", make)));
-        assert_eq!(registry.all(), [one.clone()]);
+        assert_eq!(registry.all().len(), 1);
         drop(one);
         assert!(registry.all().is_empty());
         let _other = registry.get("c", make);

@@ -165,7 +165,13 @@ fn every_key_of_a_route_says_what_it_wants() {
     );
     route_is_wrong(
         "text = ''\nkeeps_awake = 'no'",
-        &["4:15: `keeps_awake` takes true or false: this is a string, for example: keeps_awake = false"],
+        &[
+            "4:15: `keeps_awake` takes true or false or \"while-active\": \"no\" is none of them, for example: keeps_awake = \"while-active\"",
+        ],
+    );
+    route_is_wrong(
+        "text = ''\nkeeps_awake = 'while-active'",
+        &["4:15: `text` has no streams that could be active, write true or false"],
     );
     route_is_wrong(
         "show = 'health'\nkeeps_awake = true",
@@ -187,9 +193,17 @@ fn every_key_of_a_route_says_what_it_wants() {
         &["4:1: `type` belongs to `text`, this is a route of `redirect`, leave it out"],
     );
     route_is_wrong(
-        "redirect = '/'\ntimeouts = 1",
+        "redirect = '/'\ncolour = 1",
         &[
-            "4:1: unknown key \"timeouts\", known here: path, host, socket, methods, keeps_awake, headers, status, redirect",
+            "4:1: unknown key \"colour\", known here: path, host, socket, methods, keeps_awake, limits, timeouts, headers, status, redirect",
+        ],
+    );
+    route_is_wrong(
+        "redirect = '/'\ntimeouts = { request = 5, head = '1s' }\nlimits = 3",
+        &[
+            "4:24: `request` takes a duration or \"never\": a bare number has no unit, for example: request = \"30s\"",
+            "4:27: unknown key \"head\", known here: body, request, total, connect, idle",
+            "5:10: `limits` takes a table of `in_flight`, `queue`, `body`: this is a number, for example: limits = { in_flight = 10, queue = 100, body = \"10 MiB\" }",
         ],
     );
     route_is_wrong(
@@ -211,13 +225,13 @@ fn every_key_of_a_route_says_what_it_wants() {
 #[test]
 fn a_key_in_the_wrong_place_is_sent_to_the_right_one() {
     assert_eq!(
-        wrong("after = '1s'\npath = '/'\nsleep = 3\nroute = 'x'\nproxy = ''\n"),
+        wrong("after = '1s'\npath = '/'\nsleep = 3\nroute = 'x'\nlisten = ''\n"),
         [
             "1:1: `after` stands outside of its table, it belongs below [sleep]",
             "2:1: `path` stands outside of any route, it belongs below [[route]]",
             "3:1: `sleep` is a table, and this is a number, begin it with [sleep]",
             "4:1: `route` is a table, and this is a string, begin it with [[route]]",
-            "5:1: unknown key \"proxy\", known here: sleep, limits, timeouts, route",
+            "5:1: unknown key \"listen\", known here: sleep, limits, timeouts, trust, app, route",
         ]
     );
     assert_eq!(

@@ -6,7 +6,8 @@ rpm_is_complete() {
     files=$(rpm -qpl "$DORMOUSE_RPM")
     for file in /usr/bin/dormouse /usr/lib/systemd/system/dormouse{,@}.{socket,service} \
         /usr/lib/systemd/system-preset/80-dormouse.preset /usr/lib/sysusers.d/dormouse.conf \
-        /usr/lib/systemd/catalog/dormouse.catalog /usr/share/dormouse/dormouse.schema.json \
+        /usr/lib/systemd/catalog/dormouse.catalog /usr/share/dormouse/{dormouse.schema.json,programs.conf} \
+        /usr/share/polkit-1/rules.d/50-dormouse.rules \
         /usr/share/man/man1/dormouse.1.gz /usr/share/man/man5/dormouse.toml.5.gz; do
         grep -qx "$file" <<<"$files" || { echo "no $file" && return 1; }
     done

@@ -45,13 +45,22 @@ pub struct UpstreamSettings {
 #[derive(Debug)]
 pub struct Upstream {
     origin: Origin,
-    idle: Mutex<Vec<Idle>>,
+    idle: Mutex<Idles>,
     places: Arc<Semaphore>,
     pace: Option<Pace>,
     http2: Http2,
     born: Instant,
     /// Until when it is passed over, in milliseconds after `born`; 0: it did not fail.
     aside_until: AtomicU64,
+}
+
+/// Connections between two requests.
+#[derive(Debug, Default)]
+struct Idles {
+    /// The one that was used last is the last.
+    all: Vec<Idle>,
+    /// Whether a task closes those that fall out of use.
+    is_watched: bool,
 }
 
 /// A connection between two requests.
@@ -87,6 +96,16 @@ pub(super) struct Leased {
     pub place: Option<OwnedSemaphorePermit>,
     /// It is for one request alone.
     pub is_single: bool,
+}
+
+/// Why a connection brought no answer.
+struct Missed {
+    failure: Failure,
+    /// The request, if it may be asked once more.
+    request: Option<Request<RequestBody>>,
+    /// The connection had been used before: it may just have been its time to be closed.
+    is_stale: bool,
+    place: Option<OwnedSemaphorePermit>,
 }
 
 /// A request that may be asked again: it has no body, and asking twice is as good as once (RFC 9110 section 9.2.2).
@@ -135,35 +154,45 @@ impl Upstream {
         }
         *request.version_mut() = Version::HTTP_11;
         let place = self.places.clone().acquire_owned().await.ok();
-        let (mut leased, is_used) = match self.lease(place, how, Used::Welcome).await {
-            Ok(leased) => leased,
-            Err(failure) => return Err((failure, Some(request))),
+        match self.ask_on_one(place, request, how, Used::Welcome).await {
+            Err(Missed { is_stale: true, request: Some(request), place, .. }) => {
+                let answered = self.ask_on_one(place, request, how, Used::Unwelcome).await;
+                answered.map_err(|missed| (self.noted(missed.failure), missed.request))
+            }
+            answered => answered.map_err(|missed| (self.noted(missed.failure), missed.request)),
+        }
+    }
+
+    /// Asks on one connection.
+    async fn ask_on_one(
+        self: &Arc<Self>,
+        place: Option<OwnedSemaphorePermit>,
+        request: Request<RequestBody>,
+        how: &How,
+        used: Used,
+    ) -> Result<Answered, Missed> {
+        let (mut leased, is_used) = match self.lease(how, used).await {
+            Ok((conversation, is_used)) => (
+                Leased { conversation, upstream: self.clone(), place, is_single: how.hello.is_some() },
+                is_used,
+            ),
+            Err(failure) => return Err(Missed { failure, request: Some(request), is_stale: false, place }),
         };
         let repeatable = if is_used { Repeatable::of(&request) } else { None };
-        let unanswered = match leased.conversation.ask(request).await {
+        let mut unanswered = match leased.conversation.ask(request).await {
             Ok(answer) => return Ok(self.answered(leased, answer).await),
             Err(unanswered) => unanswered,
         };
-        let mut unanswered = unanswered;
-        let again = unanswered.take_message().or_else(|| {
-            let may_repeat = !unanswered.error().is_parse(); // an answer of sorts has come
-            repeatable.filter(|_| may_repeat).map(Repeatable::request)
-        });
-        let failure = Failure::of_hyper(&self.origin, unanswered.into_error());
-        let (true, Some(again)) = (is_used, again) else { return Err((self.noted(failure), None)) };
-        let place = leased.place.take();
-        drop(leased);
-        let (mut leased, _) = match self.lease(place, how, Used::Unwelcome).await {
-            Ok(leased) => leased,
-            Err(failure) => return Err((failure, Some(again))),
-        };
-        match leased.conversation.ask(again).await {
-            Ok(answer) => Ok(self.answered(leased, answer).await),
-            Err(unanswered) => {
-                let failure = Failure::of_hyper(&self.origin, unanswered.into_error());
-                Err((self.noted(failure), None))
-            }
-        }
+        let unwritten = unanswered.take_message();
+        let error = unanswered.into_error();
+        let has_answer = error.is_parse(); // of sorts
+        let repeated = repeatable.filter(|_| !has_answer).map(Repeatable::request);
+        Err(Missed {
+            failure: Failure::of_hyper(&self.origin, error),
+            request: unwritten.or(repeated),
+            is_stale: is_used,
+            place: leased.place.take(),
+        })
     }
 
     /// Connects, and keeps the connection for the request that is about to come.
@@ -195,31 +224,22 @@ impl Upstream {
     }
 
     /// A connection that is open by all that can be known, and whether it has been used before.
-    async fn lease(
-        self: &Arc<Self>,
-        place: Option<OwnedSemaphorePermit>,
-        how: &How,
-        used: Used,
-    ) -> Result<(Leased, bool), Failure> {
-        let is_single = how.hello.is_some();
-        let leased = |conversation| Leased { conversation, upstream: self.clone(), place, is_single };
+    async fn lease(&self, how: &How, used: Used) -> Result<(Box<Conversation>, bool), Failure> {
         if used == Used::Welcome
-            && !is_single
+            && how.hello.is_none()
             && let Some(conversation) = self.take_idle()
         {
-            return Ok((leased(conversation), true));
+            return Ok((conversation, true));
         }
-        let connected = connect(&self.origin, how.hello.as_ref(), how.connect).await;
-        let (wire, plain) = connected.map_err(|failure| self.noted(failure))?;
+        let (wire, plain) = connect(&self.origin, how.hello.as_ref(), how.connect).await?;
         let begun = Conversation::begin(wire, plain).await;
-        let conversation = begun.map_err(|error| Failure::of_hyper(&self.origin, error))?;
-        Ok((leased(conversation), false))
+        Ok((begun.map_err(|error| Failure::of_hyper(&self.origin, error))?, false))
     }
 
     /// The connection that was used last: the others may fall out of use.
     fn take_idle(&self) -> Option<Box<Conversation>> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(last) = idle.pop() {
+        while let Some(last) = idle.all.pop() {
             if last.since.elapsed() < KEEP_IDLE && last.conversation.is_still_open() {
                 return Some(last.conversation);
             }
@@ -230,22 +250,22 @@ impl Upstream {
     /// Keeps a connection for the next request.
     pub(super) fn keep(self: &Arc<Self>, conversation: Box<Conversation>) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.is_empty() {
+        if !std::mem::replace(&mut idle.is_watched, true) {
             tokio::spawn(close_unused(Arc::downgrade(self)));
         }
-        idle.push(Idle { conversation, since: Instant::now() });
+        idle.all.push(Idle { conversation, since: Instant::now() });
     }
 
     /// Closes connections that nobody has used for a while; how long until the next one, if there are any.
     fn close_unused(&self) -> Option<Duration> {
-        let mut unused = Vec::new();
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let (old, young) =
-            std::mem::take(&mut *idle).into_iter().partition(|idle| idle.since.elapsed() >= KEEP_IDLE);
-        *idle = young;
-        unused.extend::<Vec<_>>(old);
-        let next = idle.iter().map(|idle| KEEP_IDLE.saturating_sub(idle.since.elapsed())).min();
-        drop(idle); // what is closed below needs no lock
+        let is_unused = |idle: &Idle| idle.since.elapsed() >= KEEP_IDLE;
+        let count = idle.all.iter().take_while(|idle| is_unused(idle)).count();
+        let unused: Vec<_> = idle.all.drain(..count).collect();
+        let next = idle.all.first().map(|idle| KEEP_IDLE.saturating_sub(idle.since.elapsed()));
+        idle.is_watched = next.is_some();
+        drop(idle);
+        drop(unused); // closing them needs no lock
         next
     }
 

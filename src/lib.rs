@@ -22,6 +22,8 @@
 //! route      route/        on the bytes that came, nothing cleaned
 //! guards     guard/        one chain, one order; a permit that lives as long as the body, or a refusal
 //! handler    handler/      one verb, one file
+//! app        app/          only of routes with an app: asleep, it is started, and the request waits
+//! upstream   upstream/     only of what others answer: a pool of connections, the answer as it comes
 //! body       server/       the hold ends when its last byte has been handed to the kernel
 //! ```
 //!
@@ -45,9 +47,10 @@
 //!
 //! # Modules
 //!
-//! Arrows point one way: `cli -> config -> site -> (route, guard, handler, log) -> server -> lifecycle -> activation`;
-//! `schema` (what a table of the config may say, as data) lies below all that declare keys. Beside the site, and also
-//! between `cli` and `server`, are `carry` (what goes on across sleeps) and `control` (the socket that `why` asks).
+//! Arrows point one way: `cli -> config -> site -> (route, guard, handler, log) -> app -> upstream -> server -> lifecycle
+//! -> activation`; `schema` (what a table of the config may say, as data) lies below all that declare keys. `lasting` has
+//! what outlives a site: apps, pools, places. Beside the site, and also between `cli` and `server`, are `carry` (what goes
+//! on across sleeps) and `control` (the socket that `why` asks).
 
 pub mod activation;
 pub mod lifecycle;

@@ -71,7 +71,7 @@ pub(super) async fn live(app: Arc<App>, control: Control, mut hold: Hold, from: 
                 app.up(group.clone());
                 let begun = Instant::now();
                 let end = watch(&app, &control, &mut hold, &mut running, &group).await;
-                app.stop(running, end, begun, &control).await;
+                app.stop((running, &group), end, begun, &control).await;
             }
             Err(why) => app.fail(&why, &control, Duration::ZERO),
         }
@@ -255,13 +255,14 @@ impl App {
         true
     }
 
-    async fn stop(&self, running: Running, why: End, begun: Instant, control: &Control) {
+    async fn stop(&self, (running, group): (Running, &Group), why: End, begun: Instant, control: &Control) {
         let name = &self.settings.name;
         match why {
             End::Died(why) => self.fail(&why, control, begun.elapsed()),
-            End::Quiet if matches!(running, Running::Unit(_)) && control.is_draining() => {
-                // It stays, and the next dormouse takes it over.
+            // The next dormouse, or the next config, takes it over.
+            End::Quiet if matches!(running, Running::Unit(_)) && self.is_left_to_others(control) => {
                 self.state().enter(Phase::Stopping);
+                tracing::info!(app = %name, "app {name} is left running");
             }
             End::Quiet => {
                 let has_streams = {
@@ -273,12 +274,17 @@ impl App {
                 if has_streams {
                     tokio::time::sleep(GOODBYE).await;
                 }
+                group.close_idle(); // it may wait for them
                 let begun = Instant::now();
                 let within = self.settings.stop_within;
                 end(running, if control.is_cut() { within.min(CUT) } else { within }).await;
                 tracing::info!(app = %name, "app {name} sleeps, stopped in {:.1} ms", begun.elapsed().as_secs_f64() * 1000.0);
             }
         }
+    }
+
+    fn is_left_to_others(&self, control: &Control) -> bool {
+        control.is_draining() || self.state().is_abandoned
     }
 
     /// Notes a failure; whoever waits is told its id.

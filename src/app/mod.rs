@@ -3,7 +3,7 @@
 //! - `settings`: `[app.NAME]`;
 //! - [`App`]: what a request finds: asleep, starting, up, stopping; [`Lease`]: who uses it (`usage`);
 //! - `life`: the one task that starts it, watches it and stops it again;
-//! - `start`: from a program or unit to an address that answers;
+//! - `start`: from a program or unit to an address that answers; `address`: where a program listens;
 //! - `child` (with `program`, `exec`, `output`, `lines`): a program that runs below us;
 //! - `unit`: a service of systemd's, over D-Bus;
 //! - `sandbox`: whether ours lets programs run.
@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use crate::server::Exchange;
 use crate::upstream::Group;
 
+mod address;
 pub mod child;
 mod exec;
 mod life;

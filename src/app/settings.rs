@@ -1,6 +1,5 @@
 //! `[app.NAME]`: what an app is, and how it is treated.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -152,16 +151,7 @@ pub struct AppSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum AppKind {
     /// A program.
-    Program {
-        /// The program and its arguments.
-        run: Vec<OsString>,
-        /// Added to its environment.
-        env: Vec<(String, String)>,
-        /// Where it runs; `None`: the state directory.
-        dir: Option<PathBuf>,
-        /// How it gets its address.
-        socket: SocketKind,
-    },
+    Program(ProgramSettings),
     /// A unit of systemd's.
     Unit {
         /// Its name.
@@ -169,6 +159,19 @@ pub enum AppKind {
         /// Where it listens.
         origin: Origin,
     },
+}
+
+/// A program that dormouse runs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ProgramSettings {
+    /// The program and its arguments.
+    pub run: Vec<String>,
+    /// Added to its environment.
+    pub env: Vec<(String, String)>,
+    /// Where it runs; `None`: the state directory.
+    pub dir: Option<PathBuf>,
+    /// How it gets its address.
+    pub socket: SocketKind,
 }
 
 /// How a program gets its address.
@@ -266,9 +269,9 @@ fn program(reader: &mut Reader<'_>) -> Option<AppKind> {
         }
     }
     let dir = reader.path(&DIR).map(PathBuf::from);
-    let run = run.into_iter().map(|argument| OsString::from(argument.text)).collect();
+    let run = run.into_iter().map(|argument| argument.text.to_owned()).collect();
     let env = env.into_iter().map(|(name, value)| (name.text.to_owned(), value.text.to_owned())).collect();
-    Some(AppKind::Program { run, env, dir, socket })
+    Some(AppKind::Program(ProgramSettings { run, env, dir, socket }))
 }
 
 /// Whether the address is told there; a placeholder that will not be filled in is a mistake.

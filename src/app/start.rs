@@ -1,17 +1,10 @@
 //! From a program or unit to an address that answers.
 
-use std::ffi::OsString;
 use std::fs::DirBuilder;
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use hyper::header::{HOST, HeaderValue, USER_AGENT};
@@ -19,13 +12,14 @@ use hyper::{Request, StatusCode, Uri};
 use tokio::time::sleep;
 
 use super::AppSettings;
+use super::address::Address;
 use super::child::Child;
 use super::program::Program;
-use super::settings::{AppKind, SocketKind};
-use super::unit::Unit;
+use super::settings::{AppKind, ProgramSettings};
+use super::unit::{Unit, UnitError};
 use crate::guard::RequestBody;
 use crate::schema::duration;
-use crate::upstream::{Answered, Group, How, Origin, Place, Scheme, Upstream, UpstreamSettings};
+use crate::upstream::{Answered, Group, How, Origin, Upstream, UpstreamSettings};
 
 /// How often an app that starts is asked whether it is ready: at first, and at last.
 const FIRST_LOOK: Duration = Duration::from_millis(5);
@@ -48,7 +42,7 @@ pub struct Folders {
 
 impl Folders {
     /// Where sockets are made: the runtime directory, or a private folder of our own.
-    fn of_sockets(&self) -> io::Result<PathBuf> {
+    pub(super) fn of_sockets(&self) -> io::Result<PathBuf> {
         let (folder, is_ours) = match &self.runtime {
             Some(runtime) => (runtime.clone(), false),
             None => {
@@ -112,115 +106,53 @@ pub async fn start(settings: &AppSettings, folders: &Folders) -> Result<Started,
     match &settings.kind {
         AppKind::Unit { unit, origin } => {
             let unit = Unit::new(unit).map_err(|error| chain(&error))?;
-            unit.start(settings.start_within).await.map_err(|error| chain(&error))?;
+            if let Err(error) = unit.start(settings.start_within).await {
+                if matches!(error, UnitError::Overdue { .. }) {
+                    let _ = unit.stop(settings.stop_within).await; // systemd would go on with it
+                }
+                return Err(chain(&error));
+            }
             Ok(Started { group: group(origin), running: Running::Unit(unit), is_listening: false })
         }
-        AppKind::Program { .. } => start_program(settings, folders),
+        AppKind::Program(program) => start_program(settings, program, folders).await,
     }
 }
 
-fn start_program(settings: &AppSettings, folders: &Folders) -> Result<Started, String> {
-    let AppKind::Program { run, env, dir, socket } = &settings.kind else { return Err(String::new()) };
-    let address = Address::make(settings, socket, folders)
+async fn start_program(
+    settings: &AppSettings,
+    program: &ProgramSettings,
+    folders: &Folders,
+) -> Result<Started, String> {
+    let Address { origin, port, path, passed } = Address::make(settings, &program.socket, folders)
+        .await
         .map_err(|error| format!("cannot make a socket for it: {error}"))?;
-    let mut env: Vec<_> = env.iter().map(|(name, value)| (name.clone(), address.fill(value))).collect();
-    if let (Some(port), false) = (address.port, env.iter().any(|(name, _)| name == "PORT")) {
+    let fill = |text: &str| fill(text, port, path.as_deref());
+    let mut env: Vec<_> = program.env.iter().map(|(name, value)| (name.clone(), fill(value))).collect();
+    if let (Some(port), false) = (port, env.iter().any(|(name, _)| name == "PORT")) {
         env.push(("PORT".to_owned(), port.to_string()));
     }
     let program = Program {
         name: settings.name.clone(),
-        run: run.iter().map(|argument| address.fill_os(argument)).collect(),
+        run: program.run.iter().map(|argument| fill(argument).into()).collect(),
         env,
-        dir: dir.clone().unwrap_or_else(|| folders.of_programs()),
-        socket: address.passed.map(Arc::new),
+        dir: program.dir.clone().unwrap_or_else(|| folders.of_programs()),
+        socket: passed.map(Arc::new),
     };
+    let traces = Traces(path);
     let child = Child::start(&program).map_err(|error| chain(&error))?;
     let is_listening = program.socket.is_some();
-    Ok(Started {
-        group: group(&address.origin),
-        running: Running::Child(child, Traces(address.path)),
-        is_listening,
-    })
+    Ok(Started { group: group(&origin), running: Running::Child(child, traces), is_listening })
 }
 
-/// The address of a program, and what is put in for it.
-struct Address {
-    origin: Origin,
-    port: Option<u16>,
-    /// A Unix socket of our own.
-    path: Option<PathBuf>,
-    passed: Option<OwnedFd>,
-}
-
-impl Address {
-    fn make(settings: &AppSettings, socket: &SocketKind, folders: &Folders) -> io::Result<Self> {
-        let http = |place| Origin { scheme: Scheme::Http, place };
-        match socket {
-            SocketKind::Port => {
-                // Free now; whoever takes it before the program does makes that fail, and it is started again.
-                let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-                let place = Place::Tcp { host: Ipv4Addr::LOCALHOST.to_string(), port };
-                Ok(Self { origin: http(place), port: Some(port), path: None, passed: None })
-            }
-            SocketKind::Unix => {
-                let path = own_path(settings, folders)?;
-                Ok(Self {
-                    origin: http(Place::Unix(path.clone())),
-                    port: None,
-                    path: Some(path),
-                    passed: None,
-                })
-            }
-            SocketKind::Pass(None) => {
-                let path = own_path(settings, folders)?;
-                let listener = UnixListener::bind(&path)?;
-                let origin = http(Place::Unix(path.clone()));
-                Ok(Self { origin, port: None, path: Some(path), passed: Some(listener.into()) })
-            }
-            SocketKind::Pass(Some(origin)) => {
-                let (passed, path): (OwnedFd, _) = match &origin.place {
-                    Place::Tcp { host, port } => (TcpListener::bind((host.as_str(), *port))?.into(), None),
-                    Place::Unix(path) => (UnixListener::bind(path)?.into(), Some(path.clone())),
-                };
-                Ok(Self { origin: origin.clone(), port: None, path, passed: Some(passed) })
-            }
-        }
+fn fill(text: &str, port: Option<u16>, path: Option<&Path>) -> String {
+    let mut text = text.to_owned();
+    if let Some(port) = port {
+        text = text.replace("{port}", &port.to_string());
     }
-
-    fn fill(&self, text: &str) -> String {
-        let text = match self.port {
-            Some(port) => text.replace("{port}", &port.to_string()),
-            None => text.to_owned(),
-        };
-        match &self.path {
-            Some(path) => text.replace("{socket}", &path.to_string_lossy()),
-            None => text,
-        }
+    if let Some(path) = path {
+        text = text.replace("{socket}", &path.to_string_lossy());
     }
-
-    fn fill_os(&self, text: &OsString) -> OsString {
-        match text.to_str() {
-            Some(text) => self.fill(text).into(),
-            None => OsString::from_vec(text.as_bytes().to_vec()),
-        }
-    }
-}
-
-/// A path in the runtime directory that nothing uses: also not the same app under an older config.
-fn own_path(settings: &AppSettings, folders: &Folders) -> io::Result<PathBuf> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let number = NEXT.fetch_add(1, Relaxed);
-    let folder = folders.of_sockets()?;
-    let path = folder.join(format!("app-{}-{}-{number}.sock", settings.name, std::process::id()));
-    remove_stale(&path)?;
-    Ok(path)
-}
-
-fn remove_stale(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    text
 }
 
 /// Whom to ask where an app listens.

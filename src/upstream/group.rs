@@ -29,6 +29,11 @@ impl Group {
         &self.upstreams
     }
 
+    /// Closes the connections on which nothing is asked.
+    pub fn close_idle(&self) {
+        self.upstreams.iter().for_each(|upstream| upstream.close_idle());
+    }
+
     /// Asks the next one; another one, as long as nothing of the request has been written. `prepare` sees the request
     /// before each of them.
     ///

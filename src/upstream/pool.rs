@@ -256,6 +256,12 @@ impl Upstream {
         idle.all.push(Idle { conversation, since: Instant::now() });
     }
 
+    /// Closes all connections on which nothing is asked.
+    pub fn close_idle(&self) {
+        let all = std::mem::take(&mut self.idle.lock().unwrap_or_else(PoisonError::into_inner).all);
+        drop(all); // closing them needs no lock
+    }
+
     /// Closes connections that nobody has used for a while; how long until the next one, if there are any.
     fn close_unused(&self) -> Option<Duration> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);

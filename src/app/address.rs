@@ -1,0 +1,105 @@
+//! Where a program listens that dormouse starts: a free port, a path, or a socket that listens already.
+
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::AppSettings;
+use super::settings::SocketKind;
+use super::start::Folders;
+use crate::upstream::{Origin, Place, Scheme};
+
+/// How often an address is tried that the same app, under an older config, has not let go of yet.
+const TRY_AGAIN: Duration = Duration::from_millis(20);
+
+/// The address of a program.
+pub(super) struct Address {
+    /// Where it is asked.
+    pub origin: Origin,
+    /// Its port, for it to be told.
+    pub port: Option<u16>,
+    /// The path of its Unix socket, which is gone when it is.
+    pub path: Option<PathBuf>,
+    /// A socket that listens there already.
+    pub passed: Option<OwnedFd>,
+}
+
+impl Address {
+    /// Makes one for a start of an app.
+    pub async fn make(settings: &AppSettings, socket: &SocketKind, folders: &Folders) -> io::Result<Self> {
+        let http = |place| Origin { scheme: Scheme::Http, place };
+        let unix = |path: &Path| http(Place::Unix(path.to_owned()));
+        match socket {
+            SocketKind::Port => {
+                // Free now; whoever takes it before the program does makes that fail, and it is started again.
+                let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+                let place = Place::Tcp { host: Ipv4Addr::LOCALHOST.to_string(), port };
+                Ok(Self { origin: http(place), port: Some(port), path: None, passed: None })
+            }
+            SocketKind::Unix => {
+                let path = own_path(settings, folders)?;
+                Ok(Self { origin: unix(&path), port: None, path: Some(path), passed: None })
+            }
+            SocketKind::Pass(None) => {
+                let path = own_path(settings, folders)?;
+                let listener = UnixListener::bind(&path)?;
+                Ok(Self { origin: unix(&path), port: None, path: Some(path), passed: Some(listener.into()) })
+            }
+            SocketKind::Pass(Some(origin)) => {
+                let (passed, path) = listen(&origin.place, settings.start_within).await?;
+                Ok(Self { origin: origin.clone(), port: None, path, passed: Some(passed) })
+            }
+        }
+    }
+}
+
+/// Listens at an address that the config names.
+async fn listen(place: &Place, within: Duration) -> io::Result<(OwnedFd, Option<PathBuf>)> {
+    let until = Instant::now() + within;
+    loop {
+        let bound: io::Result<(OwnedFd, _)> = match place {
+            Place::Tcp { host, port } => {
+                TcpListener::bind((host.as_str(), *port)).map(|listener| (listener.into(), None))
+            }
+            Place::Unix(path) => {
+                remove_stale(path)?;
+                UnixListener::bind(path).map(|listener| (listener.into(), Some(path.clone())))
+            }
+        };
+        match bound {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < until => {
+                sleep(TRY_AGAIN).await;
+            }
+            bound => return bound,
+        }
+    }
+}
+
+/// A path in the folder of sockets that nobody uses: also not the same app under an older config.
+fn own_path(settings: &AppSettings, folders: &Folders) -> io::Result<PathBuf> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let folder = folders.of_sockets()?;
+    loop {
+        let number = NEXT.fetch_add(1, Relaxed);
+        let path = folder.join(format!("app-{}-{number}.sock", settings.name));
+        remove_stale(&path)?;
+        if !path.exists() {
+            return Ok(path);
+        }
+    }
+}
+
+/// Removes a socket at which nobody listens any more: its owner had no time to.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+        _ => Ok(()), // nothing there, or somebody, or no socket: whoever binds it is told
+    }
+}

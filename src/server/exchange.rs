@@ -165,6 +165,11 @@ impl Exchange {
         let _ = self.0.route.set(route.clone()); // the first one stays
     }
 
+    /// The route that answers, once it is named.
+    pub fn route(&self) -> Option<&Arc<str>> {
+        self.0.route.get()
+    }
+
     /// Keeps the process awake until dropped, for work that goes on after the answer; its end does not restart the
     /// clock. `None` only when the process has committed to leave, which it has not while a request is in hand.
     pub fn hold(&self) -> Option<Hold> {

@@ -40,7 +40,7 @@ pub use account::{Account, Holder, Snapshot, What};
 pub use engine::{Control, Engine};
 pub use exchange::{Exchange, KeepsAwake, Serve};
 pub use patience::Paused;
-pub use service::panic_message;
+pub use service::{is_event_stream, panic_message};
 pub use shared::{Settings, Timeouts};
 pub use tower::Tower;
 pub use trust::{Trust, TrustError, Trusted};

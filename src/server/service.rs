@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode, Version};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use pin_project_lite::pin_project;
 
 use super::BoxError;
@@ -175,19 +175,24 @@ where
 fn part_of<B: Body>(answer: &Response<B>, close: Closing, is_connect: bool) -> Part {
     let status = answer.status();
     let is_upgrade = status == StatusCode::SWITCHING_PROTOCOLS || (is_connect && status.is_success());
-    let is_event_stream = || {
+    let is_stream_of_events = || {
         if answer.body().size_hint().exact().is_some() {
             return false; // it ends by itself
         }
-        let media_type = answer.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-        media_type.get(..EVENT_STREAM.len()).is_some_and(|start| start.eq_ignore_ascii_case(EVENT_STREAM))
+        is_event_stream(answer.headers())
     };
     match is_upgrade {
         true if close != Closing::NotOurs => Part::Upgrade,
         true => Part::Stream, // of HTTP/2: the connection stays
-        false if is_event_stream() => Part::Stream,
+        false if is_stream_of_events() => Part::Stream,
         false => Part::Answer,
     }
+}
+
+/// Whether the answer with these headers is a stream of Server-Sent Events.
+pub fn is_event_stream(headers: &HeaderMap) -> bool {
+    let media_type = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    media_type.get(..EVENT_STREAM.len()).is_some_and(|start| start.eq_ignore_ascii_case(EVENT_STREAM))
 }
 
 /// How long the connection stays after this answer, or that it does not.

@@ -14,15 +14,15 @@ use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 
 use super::forward::{self, UpstreamHost};
 use super::hop::{self, Passed};
-use super::passing::{self, Passing};
+use super::passing::Passing;
 use super::{Options, upgrade};
 use crate::activation::Peer;
 use crate::app::Lease;
 use crate::guard::{Client, RequestBody};
 use crate::handler::accept::Format;
 use crate::handler::{Body, RequestContext, pages};
-use crate::server::Exchange;
 use crate::server::framing::proxy_header;
+use crate::server::{Exchange, is_event_stream};
 use crate::upstream::{AnswerBody, Answered, Failure, Group, How, Kind, Origin, Upstream};
 
 /// A request that is to be passed on, with what is needed to answer it.
@@ -162,7 +162,7 @@ impl Asked {
             Poll::Ready(Some(frame)) => Some(frame),
             Poll::Pending => None,
         };
-        let is_event_stream = passing::is_event_stream(&head.headers);
+        let is_event_stream = is_event_stream(&head.headers);
         let passing = Passing::new(first, body, self.exchange, &self.options, is_event_stream, lease);
         Response::from_parts(head, Body::Upstream(Box::new(passing)))
     }

@@ -8,8 +8,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::HeaderMap;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::Options;
@@ -17,9 +15,6 @@ use super::pass::First;
 use crate::app::Lease;
 use crate::server::Exchange;
 use crate::upstream::AnswerBody;
-
-/// Server-Sent Events: <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
-const EVENT_STREAM: &[u8] = b"text/event-stream";
 
 /// The body of an answer that did not come in one piece.
 pub struct Passing {
@@ -43,12 +38,6 @@ struct Events {
     has_to_end: bool,
     /// The last bytes that were passed.
     tail: [u8; 4],
-}
-
-/// Whether an answer is a stream of events.
-pub fn is_event_stream(headers: &HeaderMap) -> bool {
-    let media_type = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    media_type.get(..EVENT_STREAM.len()).is_some_and(|start| start.eq_ignore_ascii_case(EVENT_STREAM))
 }
 
 impl Passing {
@@ -142,7 +131,11 @@ impl Body for Passing {
             None => Pin::new(&mut this.body).poll_frame(cx),
         };
         if polled.is_pending() && this.poll_overdue(cx).is_ready() {
-            tracing::warn!("an answer was cut: its upstream sends no more of it (timeouts.idle)");
+            let route = this.exchange.route().map_or("-", |route| route);
+            tracing::warn!(
+                route,
+                "an answer on route {route} was cut: its upstream sends no more (timeouts.idle)"
+            );
             return this.cut(io::ErrorKind::TimedOut, "its upstream sends no more of it (timeouts.idle)");
         }
         match ready!(polled) {
@@ -151,7 +144,11 @@ impl Body for Passing {
                 Poll::Ready(Some(Ok(frame)))
             }
             Some(Err(error)) => {
-                tracing::warn!(%error, "an answer was cut: its upstream broke it off: {error}");
+                let route = this.exchange.route().map_or("-", |route| route);
+                tracing::warn!(
+                    route,
+                    "an answer on route {route} was cut: its upstream broke it off: {error}"
+                );
                 this.cut(io::ErrorKind::UnexpectedEof, "its upstream broke it off")
             }
             None => {

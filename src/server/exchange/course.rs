@@ -82,10 +82,6 @@ impl Exchange {
         &self.0.method
     }
 
-    pub(in crate::server) fn route(&self) -> Option<&Arc<str>> {
-        self.0.route.get()
-    }
-
     /// When its head was whole, in the activity's nanoseconds.
     pub(in crate::server) fn since(&self) -> u64 {
         self.0.since

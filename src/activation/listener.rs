@@ -54,10 +54,8 @@ impl Listener {
         let _ = sockopt::set_tcp_nodelay(&fd, true);
         // A peer that lost its power says nothing more, and would be waited for by whatever has nothing to send it.
         // KeepAlive= of the .socket unit comes first.
-        if sockopt::socket_keepalive(&fd) == Ok(false) && sockopt::set_socket_keepalive(&fd, true).is_ok() {
-            let _ = sockopt::set_tcp_keepidle(&fd, KEEPALIVE_IDLE);
-            let _ = sockopt::set_tcp_keepintvl(&fd, KEEPALIVE_INTERVAL);
-            let _ = sockopt::set_tcp_keepcnt(&fd, KEEPALIVE_PROBES);
+        if sockopt::socket_keepalive(&fd) == Ok(false) {
+            find_dead_peers(&fd);
         }
         Self { name, origin, fd }
     }
@@ -125,6 +123,15 @@ impl Drop for Listener {
         if let Origin::Bound(Some(path)) = &self.origin {
             let _ = std::fs::remove_file(path); // ours alone; already gone is as good
         }
+    }
+}
+
+/// A TCP peer that is gone without a word is noticed after two minutes (tcp(7)).
+pub(crate) fn find_dead_peers(fd: impl AsFd) {
+    if sockopt::set_socket_keepalive(&fd, true).is_ok() {
+        let _ = sockopt::set_tcp_keepidle(&fd, KEEPALIVE_IDLE);
+        let _ = sockopt::set_tcp_keepintvl(&fd, KEEPALIVE_INTERVAL);
+        let _ = sockopt::set_tcp_keepcnt(&fd, KEEPALIVE_PROBES);
     }
 }
 

@@ -14,6 +14,8 @@ mod poller;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
+#[cfg(feature = "daemon")]
+pub(crate) use listener::find_dead_peers;
 pub use listener::{Accepted, Listener, Peer};
 #[cfg(feature = "daemon")]
 pub(crate) use pass::{end_with_us, pass};

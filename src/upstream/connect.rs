@@ -11,6 +11,7 @@ use tokio::net::{TcpStream, UnixStream};
 use super::failure::{Failure, Kind};
 use super::origin::{Origin, Place, Scheme};
 use super::wire::{Plain, Wire};
+use crate::activation::find_dead_peers;
 use crate::server::transport::{Socket, Transport};
 
 /// What is said on a new connection before the first request: a PROXY protocol header.
@@ -61,6 +62,7 @@ async fn socket(place: &Place) -> io::Result<OwnedFd> {
         TcpStream::connect((host, port)).await?
     };
     stream.set_nodelay(true)?;
+    find_dead_peers(&stream);
     Ok(stream.into_std()?.into())
 }
 

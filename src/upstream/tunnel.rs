@@ -20,6 +20,9 @@ const PIECE: usize = 16 * 1024;
 /// How long both sides have to end after they were told goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
 
+/// How long the other direction of a WebSocket may last when one has ended: there are no half-open ones.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
 /// A mask need not be secret here, only there (RFC 6455 section 5.3 protects from what the page's author chooses, and a
 /// code is not).
 const MASK: [u8; 4] = [0x64, 0x6d, 0x73, 0x65];
@@ -70,7 +73,7 @@ impl Tunnel {
         let mut up = Way::new(language, websocket::close_frame(websocket::GOING_AWAY, Some(MASK)));
         down.take(&read);
         let mut leaving = pin!(leaving);
-        let mut is_leaving = false;
+        let (mut is_leaving, mut is_half_over) = (false, false);
         let mut deadline = pin!(sleep_until(Instant::now()));
         std::future::poll_fn(|cx| {
             if !is_leaving && leaving.as_mut().poll(cx).is_ready() {
@@ -83,7 +86,12 @@ impl Tunnel {
             if downwards.is_ready() && upwards.is_ready() {
                 return Poll::Ready(Ok(()));
             }
-            if is_leaving {
+            let is_one_over = downwards.is_ready() || upwards.is_ready();
+            if language == Language::WebSocket && is_one_over && !is_half_over && !is_leaving {
+                is_half_over = true;
+                deadline.as_mut().reset(Instant::now() + LAST_WORDS);
+            }
+            if is_leaving || is_half_over {
                 return deadline.as_mut().poll(cx).map(Ok);
             }
             Poll::Pending

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use hyper::header::{FORWARDED, HOST, HeaderMap, HeaderValue, VIA};
+use hyper::header::{COOKIE, FORWARDED, HOST, HeaderMap, HeaderValue, VIA};
 use hyper::http::uri::PathAndQuery;
 use hyper::{Uri, Version};
 
@@ -80,6 +80,21 @@ pub fn introduce(
         append(headers, FORWARDED, &element);
     }
     headers.insert(X_FORWARDED_PROTO, scheme);
+}
+
+/// Cookies that came one by one, as HTTP/2 likes them, become one line: what is not HTTP/2 expects no other (RFC 9113
+/// section 8.2.3).
+pub fn join_cookies(headers: &mut HeaderMap) {
+    let mut cookies = headers.get_all(COOKIE).iter();
+    let (Some(first), Some(second)) = (cookies.next(), cookies.next()) else { return };
+    let mut joined = first.as_bytes().to_vec();
+    for cookie in std::iter::once(second).chain(cookies) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(cookie.as_bytes());
+    }
+    if let Ok(joined) = HeaderValue::from_maybe_shared(bytes::Bytes::from(joined)) {
+        headers.insert(COOKIE, joined);
+    }
 }
 
 /// Adds by what protocol the request came here (RFC 9110 section 7.6.3).
@@ -195,6 +210,16 @@ mod tests {
         assert_eq!(headers["forwarded"], "for=\"[::1]\";host=\"h:8080\";proto=https");
         // A Unix peer adds nothing to the list, and is no part of it.
         assert_eq!(introduced(true, &Peer::Unix(None), &said)["x-forwarded-for"], "192.0.2.1");
+    }
+
+    #[test]
+    fn cookies_of_http2_become_one_line() {
+        let mut headers = HeaderMap::new();
+        for cookie in ["a=1", "b=2", "c=3"] {
+            headers.append(COOKIE, HeaderValue::from_static(cookie));
+        }
+        join_cookies(&mut headers);
+        assert_eq!(headers.get_all(COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2; c=3"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Headers that are about one connection, and so end with it (RFC 9110 section 7.6.1).
 
 use hyper::HeaderMap;
-use hyper::header::{CONNECTION, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
 
 /// Those that need not be named in `Connection`.
 const ALWAYS: [HeaderName; 6] = [
@@ -32,6 +32,9 @@ pub fn strip(headers: &mut HeaderMap) -> Passed {
     let says_trailers =
         |value: &HeaderValue| tokens(value).any(|token| token.eq_ignore_ascii_case("trailers"));
     passed.wants_trailers = headers.get_all(TE).iter().any(says_trailers);
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH); // it did not count (RFC 9112 section 6.3)
+    }
     for name in named.iter().chain(&ALWAYS) {
         headers.remove(name);
     }
@@ -129,6 +132,12 @@ mod tests {
             ]);
             assert_eq!((left.len(), passed.upgrade), (0, None), "{protocol}");
         }
+    }
+
+    #[test]
+    fn a_length_that_did_not_count_goes() {
+        let (left, _) = left(&[("Transfer-Encoding", "chunked"), ("Content-Length", "5")]);
+        assert!(left.is_empty(), "{left:?}");
     }
 
     #[test]

@@ -123,6 +123,9 @@ impl Asked {
         let headers = self.request.headers_mut();
         forward::introduce(headers, &client, host.as_ref(), self.options.also_forwarded);
         forward::add_via(headers, came_by);
+        if came_by == Version::HTTP_2 {
+            forward::join_cookies(headers);
+        }
         hop::say(headers, &self.passed);
         let expects = headers.contains_key(EXPECT);
         if expects && self.request.body().is_end_stream() {

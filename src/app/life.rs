@@ -18,6 +18,9 @@ const GOODBYE: Duration = Duration::from_millis(200);
 /// How long a program may take to end after SIGTERM when dormouse itself has no more time.
 const CUT: Duration = Duration::from_secs(5);
 
+/// How often a start is looked at, while dormouse leaves, whether somebody still waits for it.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 /// How often an app that says it is busy is asked again, at most.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
 
@@ -101,9 +104,9 @@ async fn begin(app: &App, control: &Control) -> Result<(Running, Arc<Group>), St
                 return Err(start::not_ready(settings));
             },
             why = died(&mut running) => return Err(why),
-            () = control.cut() => {
-                end(running, Duration::ZERO).await;
-                return Err("dormouse was told to leave at once".to_owned());
+            () = app.until_unwanted(control) => {
+                end(running, settings.stop_within).await;
+                return Err("nobody waits for it any more, and dormouse leaves".to_owned());
             }
         }
     }
@@ -219,6 +222,14 @@ enum Quiet {
 }
 
 impl App {
+    /// Resolves when dormouse leaves and nobody waits for the app.
+    async fn until_unwanted(&self, control: &Control) {
+        control.draining().await;
+        while self.state().waiting > 0 && !control.is_cut() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
     fn up(&self, group: Arc<Group>) {
         let mut state = self.state();
         state.enter(Phase::Up(group));

@@ -4,6 +4,7 @@
 
 mod bodies;
 mod errors;
+mod gather;
 mod gone;
 mod guards;
 #[allow(dead_code)] // the engine's tests use the rest
@@ -16,4 +17,5 @@ mod pool;
 #[path = "../why/site.rs"]
 mod site;
 mod times;
+mod upgrades;
 mod upstream;

@@ -51,6 +51,7 @@ impl http_body::Body for Held {
         if let Some(deadline) = this.with.as_mut().and_then(|with| with.deadline.as_mut())
             && deadline.as_mut().poll(cx).is_ready()
         {
+            tracing::warn!("an answer was cut: it takes longer than it may (timeouts.total)");
             return Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, "timeouts.total is over"))));
         }
         Pin::new(&mut this.body).poll_frame(cx)

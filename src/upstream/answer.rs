@@ -1,25 +1,33 @@
 //! An upstream's answer on its way.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::pool::Leased;
+use super::Origin;
+use super::pool::{Leased, Upstream};
 
 /// The body of an upstream's answer: it drives the connection it comes on, and gives it back for the next request when
 /// it has been read to its end. Dropped before that, it closes the connection: the upstream is not to go on.
 #[derive(Debug)]
 pub struct AnswerBody {
     incoming: Incoming,
+    upstream: Arc<Upstream>,
     leased: Option<Leased>,
 }
 
 impl AnswerBody {
-    pub(super) fn new(incoming: Incoming, leased: Option<Leased>) -> Self {
-        Self { incoming, leased }
+    pub(super) fn new(incoming: Incoming, upstream: Arc<Upstream>, leased: Option<Leased>) -> Self {
+        Self { incoming, upstream, leased }
+    }
+
+    /// Whose it is.
+    pub fn origin(&self) -> &Origin {
+        self.upstream.origin()
     }
 
     /// Gives its place among the upstream's connections to others: it may last for ever.
@@ -38,11 +46,11 @@ impl AnswerBody {
 
     /// It has been read to its end: another request may have the connection.
     fn give_back(&mut self, cx: &mut Context<'_>) {
-        let Some(Leased { mut conversation, upstream, place, is_single }) = self.leased.take() else {
+        let Some(Leased { mut conversation, place, is_single }) = self.leased.take() else {
             return;
         };
         if !is_single && conversation.is_ready(cx) {
-            upstream.keep(conversation);
+            self.upstream.keep(conversation);
         }
         drop(place); // whoever waits for it finds the connection
     }

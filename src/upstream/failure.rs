@@ -27,6 +27,8 @@ pub enum Kind {
     ConnectTimeout,
     /// It closed the connection before its answer's head was whole.
     Closed,
+    /// It closed the connection after its answer's head, and before its body.
+    Broken,
     /// What it said is no HTTP, or its head is too large.
     Garbage,
     /// The request has waited too long for its turn, or too many wait already.
@@ -59,7 +61,7 @@ impl Failure {
     /// What the client is told.
     pub fn status(&self) -> StatusCode {
         match self.kind {
-            Kind::Connect | Kind::Closed | Kind::Garbage => StatusCode::BAD_GATEWAY,
+            Kind::Connect | Kind::Closed | Kind::Broken | Kind::Garbage => StatusCode::BAD_GATEWAY,
             Kind::ConnectTimeout => StatusCode::GATEWAY_TIMEOUT,
             Kind::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Kind::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -70,7 +72,8 @@ impl Failure {
 
     /// Whether it is the upstream's fault, and not its client's.
     pub fn is_upstreams(&self) -> bool {
-        matches!(self.kind, Kind::Connect | Kind::ConnectTimeout | Kind::Closed | Kind::Garbage)
+        use Kind::{Broken, Closed, Connect, ConnectTimeout, Garbage};
+        matches!(self.kind, Connect | ConnectTimeout | Closed | Broken | Garbage)
     }
 }
 
@@ -93,6 +96,7 @@ impl fmt::Display for Failure {
             Kind::Connect => write!(f, "cannot connect to {upstream}"),
             Kind::ConnectTimeout => write!(f, "no connection to {upstream} within timeouts.connect"),
             Kind::Closed => write!(f, "{upstream} closed the connection before it answered"),
+            Kind::Broken => write!(f, "{upstream} broke off its answer"),
             Kind::Garbage => {
                 write!(f, "{upstream} answered something that is no HTTP, or has too large a head")
             }

@@ -39,7 +39,8 @@ impl Http2 {
             };
             let mut unanswered = match sender.try_send_request(request).await {
                 Ok(answer) => {
-                    return Ok(Answered::Plainly(answer.map(|incoming| AnswerBody::new(incoming, None))));
+                    let answer = answer.map(|incoming| AnswerBody::new(incoming, upstream.clone(), None));
+                    return Ok(Answered::Plainly(answer));
                 }
                 Err(unanswered) => unanswered,
             };

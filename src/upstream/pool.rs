@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
-use hyper::header::HOST;
+use hyper::header::{CONNECTION, HOST};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -92,7 +92,6 @@ pub enum Answered {
 #[derive(Debug)]
 pub(super) struct Leased {
     pub conversation: Box<Conversation>,
-    pub upstream: Arc<Upstream>,
     pub place: Option<OwnedSemaphorePermit>,
     /// It is for one request alone.
     pub is_single: bool,
@@ -172,10 +171,9 @@ impl Upstream {
         used: Used,
     ) -> Result<Answered, Missed> {
         let (mut leased, is_used) = match self.lease(how, used).await {
-            Ok((conversation, is_used)) => (
-                Leased { conversation, upstream: self.clone(), place, is_single: how.hello.is_some() },
-                is_used,
-            ),
+            Ok((conversation, is_used)) => {
+                (Leased { conversation, place, is_single: how.hello.is_some() }, is_used)
+            }
             Err(failure) => return Err(Missed { failure, request: Some(request), is_stale: false, place }),
         };
         let repeatable = if is_used { Repeatable::of(&request) } else { None };
@@ -207,13 +205,13 @@ impl Upstream {
         true
     }
 
-    async fn answered(&self, leased: Leased, answer: Response<Incoming>) -> Answered {
+    async fn answered(self: &Arc<Self>, leased: Leased, answer: Response<Incoming>) -> Answered {
         self.aside_until.store(0, Relaxed);
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             let (wire, read) = leased.conversation.into_parts();
             return Answered::Upgraded(answer.map(|_| ()), wire, read);
         }
-        let mut answer = answer.map(|incoming| AnswerBody::new(incoming, Some(leased)));
+        let mut answer = answer.map(|incoming| AnswerBody::new(incoming, self.clone(), Some(leased)));
         // Nobody reads a body that is not there.
         std::future::poll_fn(|cx| {
             answer.body_mut().give_back_if_over(cx);
@@ -337,9 +335,11 @@ impl Repeatable {
     }
 }
 
-/// The same request for HTTP/2: `Host` becomes part of the address.
+/// The same request for HTTP/2: `Host` becomes part of the address, and nothing is about the connection (RFC 9113 section
+/// 8.2.2), or hyper takes away what `Connection` names: `TE: trailers`, without which gRPC servers refuse.
 pub(super) fn for_http2(origin: &Origin, parts: &mut Parts) -> Option<()> {
     let host = parts.headers.remove(HOST).unwrap_or_else(|| origin.host_header());
+    parts.headers.remove(CONNECTION);
     parts.uri = origin.absolute(&host, parts.uri.path_and_query()?.clone())?;
     parts.version = Version::HTTP_2;
     Some(())

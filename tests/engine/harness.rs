@@ -438,14 +438,21 @@ impl<S: Read + Write> Client<S> {
 
     /// The next chunk of an answer whose head has been read; empty for the last.
     pub fn chunk(&mut self) -> Vec<u8> {
-        let mut line = String::new();
-        while !line.ends_with("\r\n") {
-            line.push(char::from(self.byte().expect("a chunk")));
-        }
-        let mut chunk = vec![0; usize::from_str_radix(line.trim(), 16).expect("a size") + 2];
+        let size = self.line();
+        let mut chunk = vec![0; usize::from_str_radix(&size, 16).expect("a size") + 2];
         self.0.read_exact(&mut chunk).expect("the whole chunk");
         chunk.truncate(chunk.len() - 2);
         chunk
+    }
+
+    /// The next line, without its end.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        while !line.ends_with("\r\n") {
+            line.push(char::from(self.byte().expect("a line")));
+        }
+        line.truncate(line.len() - 2);
+        line
     }
 
     /// Reads a head alone.

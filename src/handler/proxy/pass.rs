@@ -158,6 +158,11 @@ impl Asked {
         let first = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut body).poll_frame(cx))).await;
         let first = match first {
             Poll::Ready(None) => return Response::from_parts(head, Body::Empty),
+            // Nothing has gone to the client yet, so it can be told.
+            Poll::Ready(Some(Err(error))) => {
+                let failure = Failure::new(Kind::Broken, body.origin(), Some(error.into()));
+                return self.fail(&failure);
+            }
             Poll::Ready(Some(Ok(frame))) if body.is_end_stream() && frame.is_data() => {
                 let data = frame.into_data().unwrap_or_default();
                 return Response::from_parts(head, Body::Bytes(data));

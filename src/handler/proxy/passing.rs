@@ -28,6 +28,8 @@ pub struct Passing {
     is_waiting: bool,
     events: Option<Events>,
     lease: Option<Lease>,
+    /// With what it is to be cut at the next look.
+    broken: Option<io::Error>,
     is_over: bool,
 }
 
@@ -70,6 +72,7 @@ impl Passing {
             is_waiting: false,
             events,
             lease,
+            broken: None,
             is_over: false,
         }
     }
@@ -116,6 +119,9 @@ impl Body for Passing {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let this = self.get_mut();
+        if let Some(error) = this.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         if this.is_over {
             return Poll::Ready(None);
         }
@@ -149,7 +155,11 @@ impl Body for Passing {
                     route,
                     "an answer on route {route} was cut: its upstream broke it off: {error}"
                 );
-                this.cut(io::ErrorKind::UnexpectedEof, "its upstream broke it off")
+                this.end();
+                // hyper drops what it holds when a body breaks. What came before this is the client's, the head at least.
+                this.broken = Some(io::Error::new(io::ErrorKind::UnexpectedEof, "its upstream broke it off"));
+                cx.waker().wake_by_ref();
+                Poll::Pending
             }
             None => {
                 this.end();
@@ -159,7 +169,7 @@ impl Body for Passing {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.is_over || (self.first.is_none() && self.body.is_end_stream())
+        self.broken.is_none() && (self.is_over || (self.first.is_none() && self.body.is_end_stream()))
     }
 
     fn size_hint(&self) -> SizeHint {

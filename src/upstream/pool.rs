@@ -27,6 +27,11 @@ use crate::schema::rate::Rate;
 /// loses no request.
 const KEEP_IDLE: Duration = Duration::from_secs(4);
 
+/// For how long after its last answer a connection is believed to be open without a look, by requests that may be asked
+/// again. No upstream closes idle connections as soon; and one that closed it after that answer is found out by the
+/// next, which then goes to a new connection.
+const FRESH: Duration = Duration::from_millis(100);
+
 /// How long an upstream that failed is passed over while there are others.
 const SET_ASIDE: Duration = Duration::from_secs(10);
 
@@ -143,19 +148,20 @@ impl Upstream {
         mut request: Request<RequestBody>,
         how: &How,
     ) -> Result<Answered, (Failure, Option<Request<RequestBody>>)> {
+        // What is rare is boxed here and below: most requests should not make room for it.
         if let Some(pace) = &self.pace
-            && !pace.turn().await
+            && !Box::pin(pace.turn()).await
         {
             return Err((Failure::new(Kind::Busy, &self.origin, None), Some(request)));
         }
         if self.origin.scheme == Scheme::H2c {
-            return self.http2.ask(self, request, how).await;
+            return Box::pin(self.http2.ask(self, request, how)).await;
         }
         *request.version_mut() = Version::HTTP_11;
         let place = self.places.clone().acquire_owned().await.ok();
         match self.ask_on_one(place, request, how, Used::Welcome).await {
             Err(Missed { is_stale: true, request: Some(request), place, .. }) => {
-                let answered = self.ask_on_one(place, request, how, Used::Unwelcome).await;
+                let answered = Box::pin(self.ask_on_one(place, request, how, Used::Unwelcome)).await;
                 answered.map_err(|missed| (self.noted(missed.failure), missed.request))
             }
             answered => answered.map_err(|missed| (self.noted(missed.failure), missed.request)),
@@ -170,13 +176,14 @@ impl Upstream {
         how: &How,
         used: Used,
     ) -> Result<Answered, Missed> {
-        let (mut leased, is_used) = match self.lease(how, used).await {
+        let may_repeat = Repeatable::may(&request);
+        let (mut leased, is_used) = match self.lease(how, used, may_repeat).await {
             Ok((conversation, is_used)) => {
                 (Leased { conversation, place, is_single: how.hello.is_some() }, is_used)
             }
             Err(failure) => return Err(Missed { failure, request: Some(request), is_stale: false, place }),
         };
-        let repeatable = if is_used { Repeatable::of(&request) } else { None };
+        let repeatable = (is_used && may_repeat).then(|| Repeatable::of(&request));
         let mut unanswered = match leased.conversation.ask(request).await {
             Ok(answer) => return Ok(self.answered(leased, answer).await),
             Err(unanswered) => unanswered,
@@ -222,23 +229,33 @@ impl Upstream {
     }
 
     /// A connection that is open by all that can be known, and whether it has been used before.
-    async fn lease(&self, how: &How, used: Used) -> Result<(Box<Conversation>, bool), Failure> {
+    async fn lease(
+        &self,
+        how: &How,
+        used: Used,
+        may_repeat: bool,
+    ) -> Result<(Box<Conversation>, bool), Failure> {
         if used == Used::Welcome
             && how.hello.is_none()
-            && let Some(conversation) = self.take_idle()
+            && let Some(conversation) = self.take_idle(may_repeat)
         {
             return Ok((conversation, true));
         }
-        let (wire, plain) = connect(&self.origin, how.hello.as_ref(), how.connect).await?;
-        let begun = Conversation::begin(wire, plain).await;
-        Ok((begun.map_err(|error| Failure::of_hyper(&self.origin, error))?, false))
+        let connecting = async {
+            let (wire, plain) = connect(&self.origin, how.hello.as_ref(), how.connect).await?;
+            let begun = Conversation::begin(wire, plain).await;
+            begun.map_err(|error| Failure::of_hyper(&self.origin, error))
+        };
+        Ok((Box::pin(connecting).await?, false))
     }
 
     /// The connection that was used last: the others may fall out of use.
-    fn take_idle(&self) -> Option<Box<Conversation>> {
+    fn take_idle(&self, may_repeat: bool) -> Option<Box<Conversation>> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(last) = idle.all.pop() {
-            if last.since.elapsed() < KEEP_IDLE && last.conversation.is_still_open() {
+            let age = last.since.elapsed();
+            let is_believed = may_repeat && age < FRESH;
+            if age < KEEP_IDLE && (is_believed || last.conversation.is_still_open()) {
                 return Some(last.conversation);
             }
         }
@@ -316,14 +333,13 @@ async fn close_unused(upstream: std::sync::Weak<Upstream>) {
 }
 
 impl Repeatable {
-    fn of(request: &Request<RequestBody>) -> Option<Self> {
-        let is_repeatable =
-            request.method().is_idempotent() && http_body::Body::is_end_stream(request.body());
-        is_repeatable.then(|| Self {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            headers: request.headers().clone(),
-        })
+    fn may(request: &Request<RequestBody>) -> bool {
+        request.method().is_idempotent() && http_body::Body::is_end_stream(request.body())
+    }
+
+    fn of(request: &Request<RequestBody>) -> Self {
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        Self { method, uri, headers: request.headers().clone() }
     }
 
     fn request(self) -> Request<RequestBody> {

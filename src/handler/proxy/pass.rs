@@ -8,7 +8,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use http_body::Body as _;
-use hyper::header::{EXPECT, HOST, HeaderValue, RETRY_AFTER};
+use hyper::header::{ACCEPT, EXPECT, HOST, HeaderValue, RETRY_AFTER};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 
@@ -37,7 +37,7 @@ pub struct Asked {
     /// `None`: what would be sent is no path.
     target: Option<Uri>,
     /// For the page of an error.
-    format: Format,
+    accept: Option<HeaderValue>,
     path: Uri,
 }
 
@@ -49,7 +49,7 @@ impl Asked {
         options: Arc<Options>,
     ) -> Self {
         let target = options.paths.target(request.uri(), Some(context.rest)).map(Uri::from);
-        let format = Format::asked(request.headers());
+        let accept = request.headers().get(ACCEPT).cloned();
         let mut passed = hop::strip(request.headers_mut());
         let may_upgrade = passed.upgrade.is_some() && request.version() == Version::HTTP_11;
         let upgrade = may_upgrade.then(|| hyper::upgrade::on(&mut request));
@@ -65,7 +65,7 @@ impl Asked {
             upgrade,
             passed,
             target,
-            format,
+            accept,
         }
     }
 
@@ -81,7 +81,8 @@ impl Asked {
 
     /// A page of dormouse's own, in the form the client likes.
     pub fn page(&self, status: StatusCode, id: Option<&str>) -> Response<Body> {
-        pages::error(status, self.format, self.path.path(), id)
+        let format = Format::of(self.accept.iter()).unwrap_or(Format::Plain);
+        pages::error(status, format, self.path.path(), id)
     }
 
     /// Asks a group of upstreams, and answers with what they say. `lease` is kept until the answer's end.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::child::Ended;
 use super::start::{self, Running, Started};
 use super::unit::{Unit, UnitState};
-use super::{App, AppKind, Crash, Phase, WELL_AFTER};
+use super::{App, AppKind, Crash, Phase, WELL_AFTER, sandbox};
 use crate::lifecycle::Hold;
 use crate::schema::duration;
 use crate::server::Control;
@@ -190,6 +190,7 @@ fn describe(ended: &Ended) -> String {
         text.push_str("; its last words: ");
         text.push_str(&ended.stderr.join(" | "));
     }
+    text.push_str(sandbox::hint(ended));
     text
 }
 

@@ -18,7 +18,7 @@ pub fn advice<'a>(file: &Path, apps: impl Iterator<Item = &'a AppSettings>, root
     let mut units: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for app in apps {
         match &app.kind {
-            AppKind::Program { .. } => programs.insert(&*app.name),
+            AppKind::Program(_) => programs.insert(&*app.name),
             AppKind::Unit { unit, .. } => units.entry(unit).or_default().insert(&app.name),
         };
     }

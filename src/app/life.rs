@@ -21,6 +21,9 @@ const CUT: Duration = Duration::from_secs(5);
 /// How often an app that says it is busy is asked again, at most.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
 
+/// Why a start is given up; a unit is left to the next dormouse.
+const TOLD_TO_LEAVE: &str = "dormouse was told to leave at once";
+
 /// What a life begins with.
 pub(super) enum From {
     /// It has to be started.
@@ -91,7 +94,11 @@ async fn begin(app: &App, control: &Control) -> Result<(Running, Arc<Group>), St
     let begun = Instant::now();
     let name = &settings.name;
     tracing::info!(app = %name, "app {name} starts");
-    let Started { group, mut running, is_listening } = start::start(settings, &app.folders).await?;
+    let started = tokio::select! {
+        started = start::start(settings, &app.folders) => started?,
+        () = control.cut() => return Err(TOLD_TO_LEAVE.to_owned()),
+    };
+    let Started { group, mut running, is_listening } = started;
     if !is_listening || settings.ready.is_some() {
         let ready = tokio::time::timeout(settings.start_within, start::until_ready(settings, &group));
         tokio::select! {
@@ -102,8 +109,10 @@ async fn begin(app: &App, control: &Control) -> Result<(Running, Arc<Group>), St
             },
             why = died(&mut running) => return Err(why),
             () = control.cut() => {
-                end(running, Duration::ZERO).await;
-                return Err("dormouse was told to leave at once".to_owned());
+                if matches!(running, Running::Child(..)) {
+                    end(running, Duration::ZERO).await;
+                }
+                return Err(TOLD_TO_LEAVE.to_owned());
             }
         }
     }
@@ -230,7 +239,7 @@ impl App {
 
     fn quiet(&self, is_leaving: bool) -> Quiet {
         let mut state = self.state();
-        if state.in_use > 0 {
+        if state.is_wanted() {
             state.is_end_told = true;
             return Quiet::Never;
         }
@@ -247,7 +256,7 @@ impl App {
     /// Enters the phase in which nobody is let in any more, unless somebody just was.
     fn begin_stop(&self) -> bool {
         let mut state = self.state();
-        if state.in_use > 0 {
+        if state.is_wanted() {
             return false;
         }
         state.enter(Phase::Stopping);
@@ -317,3 +326,6 @@ impl App {
         is_wanted
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::child::Ended;
 use super::start::{self, Running, Started};
 use super::unit::{Unit, UnitState};
-use super::{App, AppKind, Crash, Phase, WELL_AFTER};
+use super::{App, AppKind, Crash, Phase, WELL_AFTER, sandbox};
 use crate::lifecycle::Hold;
 use crate::schema::duration;
 use crate::server::Control;
@@ -23,6 +23,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// How often an app that says it is busy is asked again, at most.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
+
+/// Why a start is given up; a unit is left to the next dormouse.
+const TOLD_TO_LEAVE: &str = "dormouse leaves, and nobody waits for it any more";
 
 /// What a life begins with.
 pub(super) enum From {
@@ -94,7 +97,11 @@ async fn begin(app: &App, control: &Control) -> Result<(Running, Arc<Group>), St
     let begun = Instant::now();
     let name = &settings.name;
     tracing::info!(app = %name, "app {name} starts");
-    let Started { group, mut running, is_listening } = start::start(settings, &app.folders).await?;
+    let started = tokio::select! {
+        started = start::start(settings, &app.folders) => started?,
+        () = app.until_unwanted(control) => return Err(TOLD_TO_LEAVE.to_owned()),
+    };
+    let Started { group, mut running, is_listening } = started;
     if !is_listening || settings.ready.is_some() {
         let ready = tokio::time::timeout(settings.start_within, start::until_ready(settings, &group));
         tokio::select! {
@@ -105,8 +112,10 @@ async fn begin(app: &App, control: &Control) -> Result<(Running, Arc<Group>), St
             },
             why = died(&mut running) => return Err(why),
             () = app.until_unwanted(control) => {
-                end(running, settings.stop_within).await;
-                return Err("nobody waits for it any more, and dormouse leaves".to_owned());
+                if matches!(running, Running::Child(..)) {
+                    end(running, settings.stop_within).await;
+                }
+                return Err(TOLD_TO_LEAVE.to_owned());
             }
         }
     }
@@ -193,6 +202,7 @@ fn describe(ended: &Ended) -> String {
         text.push_str("; its last words: ");
         text.push_str(&ended.stderr.join(" | "));
     }
+    text.push_str(sandbox::hint(ended));
     text
 }
 
@@ -240,7 +250,7 @@ impl App {
 
     fn quiet(&self, is_leaving: bool) -> Quiet {
         let mut state = self.state();
-        if state.in_use > 0 {
+        if state.is_wanted() {
             state.is_end_told = true;
             return Quiet::Never;
         }
@@ -257,7 +267,7 @@ impl App {
     /// Enters the phase in which nobody is let in any more, unless somebody just was.
     fn begin_stop(&self) -> bool {
         let mut state = self.state();
-        if state.in_use > 0 {
+        if state.is_wanted() {
             return false;
         }
         state.enter(Phase::Stopping);
@@ -327,3 +337,6 @@ impl App {
         is_wanted
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -76,7 +76,7 @@ struct State {
     last_used: Instant,
     /// Requests that wait until it is up.
     waiting: usize,
-    /// The task wants to hear when nobody uses it any more.
+    /// The task wants to hear when nobody wants it any more.
     is_end_told: bool,
     /// No config names it any more.
     is_abandoned: bool,
@@ -297,7 +297,12 @@ impl App {
             state.last_used = Instant::now();
         }
         state.in_use -= 1;
-        if state.in_use == 0 && std::mem::take(&mut state.is_end_told) {
+        self.tell_end(state);
+    }
+
+    /// Tells the task that nobody wants it any more, if that is so and the task wants to hear it.
+    fn tell_end(&self, mut state: MutexGuard<'_, State>) {
+        if !state.is_wanted() && std::mem::take(&mut state.is_end_told) {
             drop(state);
             self.changed.notify_waiters();
         }
@@ -332,6 +337,11 @@ impl State {
         self.since = Instant::now();
     }
 
+    /// Whether somebody uses it, or waits for it: who waits has it only a moment after it is up.
+    fn is_wanted(&self) -> bool {
+        self.in_use > 0 || self.waiting > 0
+    }
+
     /// How long it is still left alone after a failure, and the failure's id.
     fn rest(&self) -> Option<(String, Duration)> {
         let crash = self.crash.as_ref().filter(|_| self.failures > 0)?;
@@ -357,6 +367,8 @@ impl<'a> Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.state().waiting -= 1;
+        let mut state = self.0.state();
+        state.waiting -= 1;
+        self.0.tell_end(state);
     }
 }

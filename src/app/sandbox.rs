@@ -7,7 +7,11 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
+
+use super::child::Ended;
 
 /// The drop-in's name. Whoever has one of his own knows what his programs need.
 pub const DROP_IN: &str = "programs.conf";
@@ -77,6 +81,44 @@ fn drop_ins(root: &Path, names: &[String]) -> BTreeMap<OsString, PathBuf> {
         }
     }
     found
+}
+
+/// What to try when a program has ended as it might for want of the drop-in: it crashed, or was not let, where memory
+/// may not be written and then run. Nothing if it ended otherwise.
+pub(super) fn hint(ended: &Ended) -> &'static str {
+    if may_be_denied(ended) && denies_compilers() {
+        "; it may be for the sandbox of dormouse's own unit: `dormouse check` says how to loosen it by programs.conf"
+    } else {
+        ""
+    }
+}
+
+fn may_be_denied(ended: &Ended) -> bool {
+    let is_crash = ended.status.signal().is_some_and(|signal| CRASHES.contains(&signal));
+    is_crash || ended.stderr.iter().any(|line| NOT_LET.iter().any(|words| line.contains(words)))
+}
+
+/// The signals of a program that gives up.
+const CRASHES: [i32; 5] = [libc::SIGTRAP, libc::SIGILL, libc::SIGABRT, libc::SIGSEGV, libc::SIGBUS];
+
+/// The ends of libc's words for EPERM, EACCES and EROFS.
+const NOT_LET: [&str; 3] = ["not permitted", "ermission denied", "ead-only file system"];
+
+/// Whether our processes may not run what they have written to memory: the unit's seccomp filter, or the kernel's own
+/// (PR_SET_MDWE), refuses such memory.
+fn denies_compilers() -> bool {
+    const LENGTH: usize = 4096;
+    let (access, kind) = (libc::PROT_WRITE | libc::PROT_EXEC, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: new memory that nobody knows; it is given back at once.
+    #[allow(unsafe_code)]
+    unsafe {
+        let memory = libc::mmap(std::ptr::null_mut(), LENGTH, access, kind, -1, 0);
+        if memory != libc::MAP_FAILED {
+            libc::munmap(memory, LENGTH);
+            return false;
+        }
+    }
+    matches!(io::Error::last_os_error().kind(), io::ErrorKind::PermissionDenied)
 }
 
 fn read(file: &Path) -> Option<String> {
@@ -208,6 +250,22 @@ mod tests {
         fs::create_dir_all(&folder).expect("a folder");
         std::os::unix::fs::symlink("/dev/null", folder.join(DROP_IN)).expect("a link");
         assert!(!root.is_loosened("dormouse.service"));
+    }
+
+    #[test]
+    fn only_some_ends_may_be_for_the_sandbox() {
+        let ends = [
+            (libc::SIGTRAP, "", true),
+            (libc::SIGKILL, "", false),
+            (1 << 8, "mmap: Operation not permitted", true),
+            (1 << 8, "open 'db.sqlite': Read-only file system", true),
+            (1 << 8, "no such module", false),
+        ];
+        for (status, line, expected) in ends {
+            let stderr = vec![line.to_owned()];
+            let ended = Ended { status: std::process::ExitStatus::from_raw(status), stderr };
+            assert_eq!(may_be_denied(&ended), expected, "{ended} {line}");
+        }
     }
 
     #[test]

@@ -26,7 +26,8 @@ const SOCKET: Key = Key::new(
 )
 .default("port")
 .example("pass");
-const UNIT: Key = Key::new(
+/// `unit`.
+pub const UNIT: Key = Key::new(
     "unit",
     Kind::Text,
     "Instead of `run`: a service of systemd's, which dormouse starts and stops. The rule that is installed with dormouse \

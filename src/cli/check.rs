@@ -1,4 +1,5 @@
-//! `dormouse check`: everything wrong with a config, or the table of its routes.
+//! `dormouse check`: everything wrong with a config, or the table of its routes, and what is still to be done for its
+//! apps.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -10,14 +11,18 @@ use crate::route::{HostPattern, Spec};
 use crate::server::KeepsAwake;
 use crate::site::{Route, Site};
 
-/// Runs `dormouse check` and gives the exit code: 0, or 78 if the config is bad.
+mod advice;
+
+/// Runs `dormouse check` and gives the exit code: 0, also if something is to be done, or 78 if the config is bad.
 pub fn run(arguments: &Check) -> u8 {
     let named = named(arguments);
     let source = Source::new(named.as_deref());
     let is_there = named.is_some() || source.file().exists();
     match source.read() {
         Ok(loaded) => {
-            let report = report(source.file(), is_there, &loaded);
+            let mut report = report(source.file(), is_there, &loaded);
+            let apps = source.lasting().apps.all();
+            report += &advice::advice(source.file(), apps.iter().map(|app| app.settings()), Path::new("/"));
             // A reader that leaves early (`| head`) is no fault of the config.
             let _ = io::stdout().lock().write_all(report.as_bytes());
             code::OK

@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use super::Facts;
-use super::rule::is_covered;
+use super::rule::{Rule, USER, rule_for};
 use super::systemctl::Said;
 
 /// The longest name systemd takes, in bytes.
@@ -39,6 +39,12 @@ pub enum NameError {
     /// Nothing before `@` or `.service`.
     #[error("{name:?} is the name of a unit without a beginning")]
     Empty {
+        /// What was given.
+        name: String,
+    },
+    /// dormouse's own.
+    #[error("{name:?} is dormouse itself, which cannot start and stop itself as an app")]
+    Own {
         /// What was given.
         name: String,
     },
@@ -181,17 +187,18 @@ fn in_brackets(result: &str) -> String {
 
 fn way_out(unit: &str, id: &str) -> String {
     if !id.is_empty() && id != unit {
-        format!("it is an alias of {id}, and polkit is asked about that one; name {id} instead")
-    } else if is_covered(unit) {
-        "install polkit; the rule for it is in /usr/share/polkit-1/rules.d/50-dormouse.rules, \
-         for dormouse running as the user dormouse"
-            .to_owned()
-    } else {
-        "it wants a polkit rule, which `dormouse check` prints".to_owned()
+        return format!("it is an alias of {id}, and polkit is asked about that one; name {id} instead");
+    }
+    match rule_for(unit, USER) {
+        None => "install polkit; the rule for it is in /usr/share/polkit-1/rules.d/50-dormouse.rules, \
+                 for dormouse running as the user dormouse"
+            .to_owned(),
+        Some(Rule { file, .. }) => format!("it wants the polkit rule {file}, which `dormouse check` prints"),
     }
 }
 
-/// Whether that is the name of a service that can be started: `unit_name_is_valid` of systemd, less templates.
+/// Whether that is the name of a service that can be started: `unit_name_is_valid` of systemd, less templates and
+/// dormouse's own.
 pub(super) fn check_name(name: &str) -> Result<(), NameError> {
     let is_valid = |character: char| character.is_ascii_alphanumeric() || ":-_.\\@".contains(character);
     if let Some(character) = name.chars().find(|character| !is_valid(*character)) {
@@ -210,6 +217,8 @@ pub(super) fn check_name(name: &str) -> Result<(), NameError> {
             let example = format!("{prefix}@one.service");
             Err(NameError::Template { name: name.to_owned(), example })
         }
+        Some(("dormouse", _)) => Err(NameError::Own { name: name.to_owned() }),
+        None if stem == "dormouse" => Err(NameError::Own { name: name.to_owned() }),
         _ => Ok(()),
     }
 }

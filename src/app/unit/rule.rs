@@ -53,7 +53,7 @@ polkit.addRule(function (action, subject) {{
 }
 
 /// Whether the shipped rule is for that unit: `dormouse-app-*.service`, without instances.
-pub(super) fn is_covered(unit: &str) -> bool {
+fn is_covered(unit: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b":_.-".contains(&byte);
     let name = unit.strip_prefix("dormouse-app-").and_then(|rest| rest.strip_suffix(".service"));
     name.is_some_and(|name| !name.is_empty() && name.bytes().all(is_plain))

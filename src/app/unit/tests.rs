@@ -51,7 +51,9 @@ fn facts(lines: &str) -> Facts {
 #[test]
 fn names_of_services_are_taken_as_systemd_takes_them() {
     let longest = format!("{}.service", "x".repeat(255 - 8));
-    for name in ["a.service", "dormouse-app-wiki.service", "a:b-_.\\x2d@c@d.service", &longest] {
+    for name in
+        ["a.service", "dormouse-app-wiki.service", "dormouses.service", "a:b-_.\\x2d@c@d.service", &longest]
+    {
         assert_eq!(Unit::new(name).map(|unit| unit.name().to_owned()), Ok(name.to_owned()));
     }
     let character = |character| NameError::Character { character };
@@ -69,6 +71,8 @@ fn names_of_services_are_taken_as_systemd_takes_them() {
             "a@.service",
             NameError::Template { name: "a@.service".to_owned(), example: "a@one.service".to_owned() },
         ),
+        ("dormouse.service", NameError::Own { name: "dormouse.service".to_owned() }),
+        ("dormouse@blog.service", NameError::Own { name: "dormouse@blog.service".to_owned() }),
     ];
     for (name, error) in wrong {
         assert_eq!(Unit::new(name).map(|_| ()), Err(error), "{name}");
@@ -280,7 +284,8 @@ fn a_refusal_names_the_way_out() {
     };
     assert_eq!(
         refused("wiki.service", "wiki.service"),
-        "systemd does not let dormouse stop wiki.service: it wants a polkit rule, which `dormouse check` prints"
+        "systemd does not let dormouse stop wiki.service: it wants the polkit rule \
+         /etc/polkit-1/rules.d/50-dormouse-wiki.rules, which `dormouse check` prints"
     );
     assert!(refused("dormouse-app-a.service", "").contains("50-dormouse.rules"));
     assert!(refused("dormouse-app-a.service", "wiki.service").contains("name wiki.service instead"));

@@ -312,3 +312,16 @@ fn a_file_that_is_no_config_at_all_is_told_in_no_time() {
     let keys: String = (0..20_000).map(|number| format!("key{number} = {number}\n")).collect();
     assert_eq!(wrong(&keys).len(), 50);
 }
+
+#[test]
+fn a_unit_is_one_app_and_not_dormouse() {
+    let app =
+        |name: &str, unit: &str| format!("[app.{name}]\nunit = {unit:?}\naddress = 'unix:/run/{name}'\n");
+    assert_eq!(wrong(&(app("a", "a.service") + &app("b", "b.service"))), [""; 0]);
+    assert_eq!(
+        wrong(&(app("a", "a.service") + &app("b", "a.service"))),
+        ["5:8: a.service is the app \"a\" already, routes may share it: app = \"a\""]
+    );
+    let own = wrong(&app("a", "dormouse@blog.service"));
+    assert!(own[0].starts_with("2:8: \"dormouse@blog.service\" is dormouse itself"), "{own:?}");
+}

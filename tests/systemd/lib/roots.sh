@@ -3,7 +3,7 @@
 
 ROOTS=${DORMOUSE_ROOTS:-/var/tmp/dormouse-roots}
 # Part of the cache's name, so that a changed list makes new roots.
-ROOT_PACKAGES=systemd,systemd-sysv,libpam-systemd,dbus,curl,polkitd
+ROOT_PACKAGES=systemd,systemd-sysv,libpam-systemd,dbus,curl,polkitd,python3,nodejs
 
 # base_root SUITE: prints the folder of the base root, making it first when it is not there.
 base_root() {

@@ -33,8 +33,8 @@ impl Http2 {
         }
         // Once more if the connection turns out to be closed before anything is written.
         for is_last in [false, true] {
-            let mut sender = match self.sender(upstream, how).await {
-                Ok(sender) => sender,
+            let (mut sender, is_used) = match self.sender(upstream, how).await {
+                Ok(found) => found,
                 Err(failure) => return Err((failure, Some(request))),
             };
             let mut unanswered = match sender.try_send_request(request).await {
@@ -47,17 +47,22 @@ impl Http2 {
             let unwritten = unanswered.take_message();
             let failure = Failure::of_hyper(origin, unanswered.into_error());
             match unwritten {
-                Some(unwritten) if !is_last => request = unwritten,
+                Some(unwritten) if is_used && !is_last => request = unwritten,
                 unwritten => return Err((upstream.noted(failure), unwritten)),
             }
         }
         unreachable!("the last turn returns")
     }
 
-    async fn sender(&self, upstream: &Arc<Upstream>, how: &How) -> Result<SendRequest<RequestBody>, Failure> {
+    /// The connection, and whether it has been used before.
+    async fn sender(
+        &self,
+        upstream: &Arc<Upstream>,
+        how: &How,
+    ) -> Result<(SendRequest<RequestBody>, bool), Failure> {
         let mut connection = self.0.lock().await;
         if let Some(sender) = connection.as_mut().filter(|sender| !sender.is_closed()) {
-            return Ok(sender.clone());
+            return Ok((sender.clone(), true));
         }
         let origin = upstream.origin();
         let connected = connect(origin, how.hello.as_ref(), how.connect).await;
@@ -69,6 +74,6 @@ impl Http2 {
         // Ends with its last sender, or with the upstream's end of it; who waits for an answer is told of an error.
         tokio::spawn(async move { driver.await.is_ok() });
         *connection = Some(sender.clone());
-        Ok(sender)
+        Ok((sender, false))
     }
 }

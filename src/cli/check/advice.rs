@@ -99,7 +99,11 @@ mod tests {
             let source = Source::new(Some(&here));
             let loaded = source.read();
             let apps = source.lasting().apps.all();
-            assert!(loaded.is_ok(), "{config}");
+            assert!(
+                loaded.is_ok(),
+                "{config}: {:?}",
+                loaded.err().map(|wrong| wrong.render(crate::config::Colour::No))
+            );
             advice(Path::new(file), apps.iter().map(|app| app.settings()), &self.0)
         }
     }
@@ -135,10 +139,10 @@ mod tests {
         let own = unit("dormouse-app-wiki.service");
         assert_eq!(root.advice(MAIN, &config(&[("wiki", &own)])), "");
         let other = unit("wiki.service");
-        let advice = root.advice("a.toml", &config(&[("wiki", &other), ("second", &other), ("third", &own)]));
+        let advice = root.advice("a.toml", &config(&[("wiki", &other), ("third", &own)]));
         let rule = rule_for("wiki.service", "dormouse").expect("not covered");
         let expected = format!(
-            "\nwarning: apps second, wiki: dormouse may start and stop wiki.service only with this polkit rule. As \
+            "\nwarning: app wiki: dormouse may start and stop wiki.service only with this polkit rule. As \
              root:\n\ncat >/etc/polkit-1/rules.d/50-dormouse-wiki.rules <<'END'\n{}END\n",
             rule.content
         );

@@ -137,12 +137,18 @@ async fn watch(app: &App, control: &Control, hold: &mut Hold, running: &mut Runn
         let rest = match app.quiet(is_draining) {
             Quiet::Over => {
                 let again = if is_draining { None } else { still_busy(app, group, &mut busy_until).await };
-                if again.is_none() && app.begin_stop() {
+                if again.is_some() {
+                    again
+                } else if app.begin_stop() {
                     return End::Quiet;
+                } else {
+                    continue; // somebody has come meanwhile
                 }
-                again // or somebody has come meanwhile, and is seen at the next look
             }
-            Quiet::In(rest) => Some(rest),
+            Quiet::In(rest) => {
+                busy_until = None; // it has been used since
+                Some(rest)
+            }
             Quiet::Never => None,
         };
         let sleep = async {

@@ -329,11 +329,11 @@ impl App {
     /// Whether somebody wants it again who came while it was being stopped; if not, it is asleep now.
     fn is_wanted_again(&self) -> bool {
         let mut state = self.state();
-        let is_stopped = matches!(state.phase, Phase::Stopping);
-        if is_stopped {
-            state.failures = 0;
+        if !matches!(state.phase, Phase::Stopping) {
+            return false; // it has failed, and is asleep, or somebody has started it again
         }
-        let is_wanted = is_stopped && state.waiting > 0;
+        state.failures = 0;
+        let is_wanted = state.waiting > 0;
         if is_wanted {
             state.start += 1;
         }

@@ -8,6 +8,7 @@ rpm_is_complete() {
         /usr/lib/systemd/system-preset/80-dormouse.preset /usr/lib/sysusers.d/dormouse.conf \
         /usr/lib/systemd/catalog/dormouse.catalog /usr/share/dormouse/{dormouse.schema.json,programs.conf} \
         /usr/share/polkit-1/rules.d/50-dormouse.rules \
+        /usr/share/doc/dormouse/{README,node}.md \
         /usr/share/man/man1/dormouse.1.gz /usr/share/man/man5/dormouse.toml.5.gz; do
         grep -qx "$file" <<<"$files" || { echo "no $file" && return 1; }
     done

@@ -229,7 +229,7 @@ impl App {
 
     fn quiet(&self, is_leaving: bool) -> Quiet {
         let mut state = self.state();
-        if state.in_use > 0 {
+        if state.is_wanted() {
             state.is_end_told = true;
             return Quiet::Never;
         }
@@ -246,7 +246,7 @@ impl App {
     /// Enters the phase in which nobody is let in any more, unless somebody just was.
     fn begin_stop(&self) -> bool {
         let mut state = self.state();
-        if state.in_use > 0 {
+        if state.is_wanted() {
             return false;
         }
         state.enter(Phase::Stopping);

@@ -296,7 +296,12 @@ impl App {
             state.last_used = Instant::now();
         }
         state.in_use -= 1;
-        if state.in_use == 0 && std::mem::take(&mut state.is_end_told) {
+        self.tell_end(state);
+    }
+
+    /// Tells the task that watches it, if that waits for this, that nobody wants it any more.
+    fn tell_end(&self, mut state: MutexGuard<'_, State>) {
+        if !state.is_wanted() && std::mem::take(&mut state.is_end_told) {
             drop(state);
             self.changed.notify_waiters();
         }
@@ -331,6 +336,11 @@ impl State {
         self.since = Instant::now();
     }
 
+    /// Somebody uses it, or has waited for it and is about to.
+    fn is_wanted(&self) -> bool {
+        self.in_use > 0 || self.waiting > 0
+    }
+
     /// How long it is still left alone after a failure, and the failure's id.
     fn rest(&self) -> Option<(String, Duration)> {
         let crash = self.crash.as_ref().filter(|_| self.failures > 0)?;
@@ -356,6 +366,8 @@ impl<'a> Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.state().waiting -= 1;
+        let mut state = self.0.state();
+        state.waiting -= 1;
+        self.0.tell_end(state);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! One file a subject; `upstream` plays the other side.
 
+mod apps;
 mod bodies;
 mod errors;
 mod gather;

@@ -113,6 +113,7 @@ fn one_that_crashes_while_it_is_up_is_502_and_started_again() {
     assert_eq!(same.status(), 502);
     drop(waiting);
     gone(pid);
+    wiki.until("asleep");
     until_answered(&wiki);
     let log = log(daemon);
     line(&log, &id(&page));

@@ -41,6 +41,8 @@ enum End {
     Quiet,
     /// It came down by itself.
     Died(String),
+    /// It ended in order by itself while nobody used it: programs that take their socket from systemd do so.
+    Left,
 }
 
 /// Takes over a unit that runs already: a dormouse before this one has started it, and its clock begins anew.
@@ -158,7 +160,7 @@ async fn watch(app: &App, control: &Control, hold: &mut Hold, running: &mut Runn
             }
         };
         tokio::select! {
-            why = died(running) => return End::Died(why),
+            why = died(running) => return app.why_ended(running, why).await,
             () = told => {}
             () = sleep => {}
             () = control.draining(), if !is_draining => {
@@ -282,10 +284,24 @@ impl App {
         true
     }
 
+    /// What an end that came by itself means.
+    async fn why_ended(&self, running: &mut Running, why: String) -> End {
+        let is_in_order = match running {
+            Running::Child(child, _) => child.exited().await.is_success(), // the same as before
+            Running::Unit(_) => false,
+        };
+        let is_wanted = self.state().is_wanted();
+        if is_in_order && !is_wanted { End::Left } else { End::Died(why) }
+    }
+
     async fn stop(&self, (running, group): (Running, &Group), why: End, begun: Instant, control: &Control) {
         let name = &self.settings.name;
         match why {
             End::Died(why) => self.fail(&why, control, begun.elapsed()),
+            End::Left => {
+                self.state().enter(Phase::Stopping);
+                tracing::info!(app = %name, "app {name} sleeps, it has ended by itself");
+            }
             // The next dormouse, or the next config, takes it over.
             End::Quiet if matches!(running, Running::Unit(_)) && self.is_left_to_others(control) => {
                 self.state().enter(Phase::Stopping);

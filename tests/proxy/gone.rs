@@ -103,7 +103,7 @@ fn a_reset_cancels_also_what_is_to_be_finished() {
 #[test]
 fn a_request_that_was_cancelled_does_not_keep_it_awake() {
     let upstream = Upstream::new();
-    let site = crate::site::Site::new(&format!("{}{}", crate::site::FAST, upstream.route("")));
+    let site = crate::site::Site::new(&format!("{}{}", crate::upstream::QUICK, upstream.route("")));
     let daemon = site.wake();
     let mut client: Client<_> = connect(site.web);
     client.ask("/");

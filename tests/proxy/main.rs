@@ -2,6 +2,7 @@
 //!
 //! One file a subject; `upstream` plays the other side.
 
+mod apps;
 mod bodies;
 mod errors;
 mod gather;
@@ -12,6 +13,7 @@ mod guards;
 mod harness;
 mod head;
 mod http2;
+mod masses;
 mod pool;
 #[allow(dead_code)] // those of `why` use the rest
 #[path = "../why/site.rs"]

@@ -5,8 +5,8 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use crate::harness::{Client, connect};
-use crate::site::{FAST, Site};
-use crate::upstream::{OK, Upstream, start};
+use crate::site::Site;
+use crate::upstream::{OK, QUICK, Upstream, start};
 
 fn request(protocol: &str) -> String {
     format!(
@@ -207,7 +207,7 @@ fn who_does_not_end_after_the_goodbye_is_not_waited_for() {
 
 /// A dormouse that is quick to sleep.
 fn sleepy(upstream: &Upstream, keys: &str) -> (Site, crate::harness::Daemon) {
-    let site = Site::new(&format!("{FAST}{}", upstream.route(keys)));
+    let site = Site::new(&format!("{QUICK}{}", upstream.route(keys)));
     let daemon = site.wake();
     (site, daemon)
 }
@@ -218,7 +218,7 @@ fn an_upgraded_connection_keeps_it_awake() {
     let (site, mut daemon) = sleepy(&upstream, "");
     let mut both = upgraded(&site, &upstream, "websocket");
     daemon.hear("1 upgraded connection");
-    std::thread::sleep(Duration::from_millis(300)); // fifteen times as long as its quiet may last
+    std::thread::sleep(Duration::from_millis(1800)); // ninety times as long as its quiet may last
     echoes(&mut both);
     assert!(daemon.is_running());
     drop(both);

@@ -7,6 +7,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::harness::{Answer, Client, Daemon, PATIENCE};
 use crate::site::{SLOW, Site};
 
+/// Quick to sleep, once it has been asked something, or nobody has come for a second and a half.
+pub const QUICK: &str = "[sleep]\nafter = \"20ms\"\nmin_awake = \"1500ms\"\ngrace = \"10ms\"\n";
+
 /// A small answer that keeps the connection.
 pub const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 

@@ -69,24 +69,6 @@ as_nobody_else() {
     refute inside runuser -u nobody -- systemctl --no-ask-password start dormouse-app-wiki.service
 }
 
-# app_unit NAME [LINE...]: a unit that is app.py on port 3000, or what the lines say.
-app_unit() {
-    local name=$1
-    shift
-    {
-        printf '%s\n' [Service] Type=exec User=nobody Environment=PORT=3000
-        printf '%s\n' "${@:-ExecStart=/usr/bin/python3 $APP_PROGRAM}"
-    } | put "/etc/systemd/system/$name.service"
-    inside systemctl daemon-reload
-}
-# unit_app UNIT [LINE...]: a route /wiki/ and the app that is this unit, on port 3000 unless the lines say otherwise.
-unit_app() {
-    local unit=$1
-    shift
-    [[ "$*" == *'address = '* ]] || set -- 'address = "http://127.0.0.1:3000"' "$@"
-    app wiki "unit = \"$unit.service\"" "$@"
-}
-WIKI=dormouse-app-wiki
 is_running() { [[ $(state_of "$1.service") == active ]]; }
 has_ended() { [[ $(state_of "$1.service") == inactive ]]; }
 
@@ -238,12 +220,13 @@ gives_up_a_unit_that_is_slow() {
     app_unit "$WIKI" 'ExecStartPre=/bin/sleep 20' "ExecStart=/usr/bin/python3 $APP_PROGRAM"
     configure "$(unit_app "$WIKI" 'start_within = "1s"')"
     contains 'the reason' 'did not start within 1 s' "$(failure)"
-    wait_until 5 has_ended "$WIKI"
+    wait_until 5 runs_no_more "$WIKI"
     app_unit "$WIKI" "ExecStart=/usr/bin/python3 $APP_PROGRAM --slow 20"
     fresh
     contains 'the reason' 'nothing listened where it should, within start_within (1s)' "$(failure)"
-    wait_until 5 has_ended "$WIKI"
+    wait_until 5 runs_no_more "$WIKI"
 }
+runs_no_more() { [[ $(state_of "$1.service") == inactive || $(state_of "$1.service") == failed ]]; }
 
 units_gone() {
     inside /bin/sh -c 'systemctl stop wiki dormouse-app-wiki; cd /etc/systemd/system

@@ -84,7 +84,30 @@ upgrade_with_another_socket() {
     no_failed_unit
 }
 
+# A program ends with the dormouse that has started it, and the next one starts it again; a unit goes on.
+upgrade_with_apps() {
+    app_program
+    app_unit "$WIKI"
+    configure "$ROUTES$(run_app program '"--family",')"$'\n'"$(unit_app "$WIKI" 'sleep_after = "never"')"
+    local package program unit before
+    program=$(asked /program/)
+    unit=$(asked /wiki/)
+    before=$(ids_of dormouse.service)
+    package=$(repacked 0.1.2-2)
+    under_load --fresh 2 --keepalive 2 --http2 1 --slowest 3 --path /program/x -- dpkg --install "$package"
+    runs_anew dormouse.service "$before"
+    is_gone "$program"
+    equal 'the unit' "$unit" "$(asked /wiki/)"
+    asked /program/ >/dev/null
+    equal 'processes, dormouse included' 6 "$(processes_of_dormouse | grep -vc dormouse-blog)"
+    no_failed_unit
+    inside systemctl stop dormouse.service "$WIKI.service"
+    inside rm "/etc/systemd/system/$WIKI.service"
+    inside systemctl daemon-reload
+}
+
 check 'an upgrade under load, during a download, loses nothing; what runs is restarted' upgrade_loses_nothing
 check 'an upgrade wakes nobody; the next wake runs the new program' upgrade_wakes_nobody
+check 'an upgrade under load with apps loses nothing; programs end, a unit goes on' upgrade_with_apps
 check 'an upgrade keeps a disabled socket disabled' upgrade_keeps_what_is_disabled
 check 'an upgrade with another socket unit opens it' upgrade_with_another_socket

@@ -2,6 +2,7 @@
 # shellcheck shell=bash disable=SC2034
 
 APP_PROGRAM=/srv/app/app.py
+WIKI=dormouse-app-wiki # a unit that the shipped rule is for
 
 app_program() { put "$APP_PROGRAM" <"$HERE/app.py"; }
 
@@ -16,6 +17,24 @@ run_app() {
     local name=$1 arguments=$2
     shift 2
     app "$name" "run = [\"/usr/bin/python3\", \"$APP_PROGRAM\", $arguments]" "$@"
+}
+
+# app_unit NAME [LINE...]: a unit that is app.py on port 3000, or what the lines say.
+app_unit() {
+    local name=$1
+    shift
+    {
+        printf '%s\n' [Service] Type=exec User=nobody Environment=PORT=3000
+        printf '%s\n' "${@:-ExecStart=/usr/bin/python3 $APP_PROGRAM}"
+    } | put "/etc/systemd/system/$name.service"
+    inside systemctl daemon-reload
+}
+# unit_app UNIT [LINE...]: a route /wiki/ and the app that is this unit, on port 3000 unless the lines say otherwise.
+unit_app() {
+    local unit=$1
+    shift
+    [[ "$*" == *'address = '* ]] || set -- 'address = "http://127.0.0.1:3000"' "$@"
+    app wiki "unit = \"$unit.service\"" "$@"
 }
 
 # asked PATH: the process id that an app says at its path.

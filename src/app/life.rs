@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::child::Ended;
 use super::start::{self, Running, Started};
+use super::state::Phase;
 use super::unit::{Unit, UnitState};
-use super::{App, AppKind, Crash, Phase, WELL_AFTER, sandbox};
+use super::{App, AppKind, sandbox};
 use crate::lifecycle::Hold;
 use crate::schema::duration;
 use crate::server::Control;
@@ -139,6 +140,7 @@ async fn watch(app: &App, control: &Control, hold: &mut Hold, running: &mut Runn
         let rest = match app.quiet(is_draining) {
             Quiet::Over => {
                 let again = if is_draining { None } else { still_busy(app, group, &mut busy_until).await };
+                app.state().is_busy = again.is_some();
                 if again.is_some() {
                     again
                 } else if app.begin_stop() {
@@ -149,6 +151,7 @@ async fn watch(app: &App, control: &Control, hold: &mut Hold, running: &mut Runn
             }
             Quiet::In(rest) => {
                 busy_until = None; // it has been used since
+                app.state().is_busy = false;
                 Some(rest)
             }
             Quiet::Never => None,
@@ -335,9 +338,7 @@ impl App {
         let (id, name) = (control.new_id(), &self.settings.name);
         tracing::error!(app = %name, id, "app {name} failed (id {id}): {why}");
         let mut state = self.state();
-        state.failures = if was_up_for >= WELL_AFTER { 1 } else { state.failures.saturating_add(1) };
-        state.crash = Some(Crash { start: state.start, at: Instant::now(), id });
-        state.enter(Phase::Asleep);
+        state.fail(id, was_up_for);
         drop(state);
         self.changed.notify_waiters();
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::settings::{SECTION, UNIT};
+use crate::app::keys::{SECTION, UNIT};
 use crate::app::{AppSettings, Configured};
 use crate::lasting::Lasting;
 use crate::schema::{Entry, Fault, Faults, Item, Reader, Table, Value};

@@ -29,7 +29,7 @@ use crate::schema::Document;
 pub fn schema() -> Document {
     Document {
         sections: settings::SECTIONS.to_vec(),
-        named: vec![&crate::app::settings::SECTION],
+        named: vec![&crate::app::keys::SECTION],
         common: routes::common_keys().collect(),
         verbs: VERBS.iter().map(|verb| &verb.schema).collect(),
     }

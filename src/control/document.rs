@@ -1,11 +1,14 @@
 //! The answer to `why`: what a dormouse that runs says of itself, as JSON.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::VERSION;
 use crate::app::Sight;
 use crate::carry::document::{life_to_json, seconds};
 use crate::lifecycle::{End, Life, Sleep};
+use crate::schema::duration;
 use crate::server::{Account, Holder, KeepsAwake, What};
 
 /// What the document is made of.
@@ -97,7 +100,8 @@ fn app(app: &Sight) -> Value {
         ("starting", _) if app.waiting > 0 => {
             format!("starting, {} wait{}", requests(app.waiting), if app.waiting == 1 { "s" } else { "" })
         }
-        ("up", Some(rest)) => format!("up, stopped in {:.1} s if nobody asks", rest.as_secs_f64()),
+        ("up", _) if app.is_busy => "up, busy by its own word".to_owned(),
+        ("up", Some(rest)) => format!("up, stopped in {} if nobody asks", length(rest)),
         ("up", None) if app.in_use > 0 => format!("up, in use by {}", requests(app.in_use)),
         ("up", None) => "up, and never stopped (sleep_after)".to_owned(),
         (phase, _) => phase.to_owned(),
@@ -112,6 +116,14 @@ fn app(app: &Sight) -> Value {
         "doing": doing,
         "holds": "yes",
     })
+}
+
+/// To the second, where a second matters no more.
+fn length(length: Duration) -> String {
+    match length.as_secs() {
+        ..60 => format!("{:.1} s", length.as_secs_f64()),
+        secs => duration::text(Duration::from_secs(secs)),
+    }
 }
 
 fn sleep(sleep: &Sleep) -> Value {

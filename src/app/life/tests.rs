@@ -1,5 +1,6 @@
 use super::*;
-use crate::app::{AppSettings, Configured, Folders, Waiting};
+use crate::app::waking::Waiting;
+use crate::app::{AppSettings, Configured, Folders};
 use crate::upstream::Origin;
 
 fn app() -> Arc<Configured> {

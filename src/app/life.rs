@@ -46,15 +46,20 @@ enum End {
     Left,
 }
 
-/// Takes over a unit that runs already: a dormouse before this one has started it, and its clock begins anew.
+/// Takes over a unit that runs already, or starts: a dormouse before this one has started it, and its clock begins anew.
 pub async fn adopt(app: Arc<App>, control: Control) {
     let AppKind::Unit { unit, origin } = &app.settings.kind else { return };
     let Ok(unit) = Unit::new(unit) else { return }; // the config has checked its name
-    if !matches!(unit.state().await, Ok(UnitState::Active)) {
-        return;
-    }
+    let is_up = match unit.state().await {
+        Ok(UnitState::Active) => true,
+        Ok(UnitState::Activating) => false,
+        _ => return,
+    };
     let Some(hold) = control.hold() else { return };
-    let group = start::group(origin);
+    let from = match is_up {
+        true => From::Running(Running::Unit(unit), start::group(origin)),
+        false => From::Nothing, // to be started again is to wait for its start
+    };
     {
         let mut state = app.state();
         if !matches!(state.phase, Phase::Asleep) {
@@ -63,8 +68,10 @@ pub async fn adopt(app: Arc<App>, control: Control) {
         state.enter(Phase::Starting);
         state.start += 1;
     }
-    tracing::info!(app = app.settings.name, "app {} runs already", app.settings.name);
-    live(app.clone(), control, hold, From::Running(Running::Unit(unit), group)).await;
+    if is_up {
+        tracing::info!(app = app.settings.name, "app {} runs already", app.settings.name);
+    }
+    live(app.clone(), control, hold, from).await;
 }
 
 /// Lives until it is asleep again. `hold` keeps dormouse awake until then.

@@ -22,6 +22,18 @@ wakes_and_sleeps() {
     no_failed_unit
 }
 
+has_an_environment_of_its_own() {
+    configure "$(run_app env '' 'env = { MODE = "test", ADDRESS = "127.0.0.1:{port}" }')"
+    local app state=/var/lib/dormouse/dormouse all
+    app=$(asked /env/)
+    all=$(inside /bin/sh -c "tr '\\0' '\\n' </proc/$app/environ")
+    equal 'its variables' 'ADDRESS HOME MODE PATH PORT USER' \
+        "$(cut -d = -f 1 <<<"$all" | grep -v '^LANG$' | sort | paste -sd ' ')"
+    contains 'its environment' "HOME=$state" "$all"
+    contains 'its environment' "ADDRESS=127.0.0.1:$(sed -n 's/^PORT=//p' <<<"$all")" "$all"
+    equal 'its folder' "$state" "$(inside readlink "/proc/$app/cwd")"
+}
+
 # What is asked of an app that sleeps is not what dormouse sleeps by: it leaves with its last app, at once.
 leaves_with_its_last_app() {
     configure $'[sleep]\nafter = "1s"\nmin_awake = "0s"\n'"$(run_app wiki '' 'sleep_after = "3s"')"
@@ -163,6 +175,7 @@ wants_the_drop_in() {
 }
 
 check 'programs wake with a request and sleep: a passed socket, a path, a port' wakes_and_sleeps
+check 'a program has an environment of its own' has_an_environment_of_its_own
 check 'dormouse leaves with its last app' leaves_with_its_last_app
 check 'the status and `dormouse why` name an app that is awake' is_named_while_it_is_awake
 check 'stopped, it leaves nothing of an app in the cgroup' leaves_nothing_in_the_cgroup

@@ -164,6 +164,24 @@ stopped_while_a_unit_starts() {
 }
 is_starting() { [[ $(state_of "$1.service") == activating ]]; }
 
+# One that takes longer than the drain goes on by itself; the next dormouse waits for it, and puts it to sleep.
+next_one_waits_for_a_start() {
+    app_unit "$WIKI" ExecStartPre='/bin/sleep 5' "ExecStart=/usr/bin/python3 $APP_PROGRAM"
+    configure $'[sleep]\nafter = "1s"\nmin_awake = "200ms"\ndrain = "500ms"\n'"$ROUTES$(unit_app "$WIKI")"
+    local mark client
+    status_and_body /wiki/ >"$MACHINE_DIR/answer" &
+    client=$!
+    wait_until 5 is_starting "$WIKI"
+    inside systemctl stop dormouse.service
+    wait "$client" || true # cut
+    is_starting "$WIKI"
+    mark=$(journal_mark)
+    equal 'the answer' hello "$(get /hello)"
+    wait_until 10 says_since "$mark" 'app wiki is up'
+    falls_asleep
+    has_ended "$WIKI"
+}
+
 # failure: asks for the app; prints the journal's reason, which stands under the id that the page has.
 failure() {
     local mark page id said
@@ -244,6 +262,7 @@ check 'a unit may listen on a path, and say when it is ready' unit_on_a_path
 check 'stopped or killed, dormouse leaves a unit to the next one' unit_is_taken_over
 check 'a unit that others have stopped is started again' unit_is_stopped_by_others
 check 'stopped while a unit starts, it answers who has asked' stopped_while_a_unit_starts
+check 'a start that takes longer is left to the next dormouse' next_one_waits_for_a_start
 check 'a unit of another name wants the rule that `dormouse check` prints' other_units_want_a_rule
 check 'the journal says why a unit does not start' says_why_a_unit_does_not_start
 check 'a unit that is not up in time is stopped' gives_up_a_unit_that_is_slow

@@ -1,15 +1,14 @@
 #!/usr/bin/env python3
 """The measuring half of benches/run: starts the servers, asks them in turns, prints the table.
 
-    measure.py DIRECTORY [--quick] [--idle] [--instructions]      DIRECTORY holds dormouse and examples/bare_hyper
+    measure.py DIRECTORY [--quick] [--idle] [--proxy] [--instructions]
 
-Rounds are interleaved (dormouse, bare hyper, nginx, and again), and a ratio is that of one round, so that a machine that
-is slow for a moment is so for all. Everything is bounded in count and time; nothing leaves the loopback.
+DIRECTORY holds dormouse and examples/bare_hyper. Rounds are interleaved (dormouse, bare hyper, nginx, and again), and a
+ratio is that of one round, so that a machine that is slow for a moment is so for all. Everything is bounded in count and
+time; nothing leaves the loopback.
 """
 
-import contextlib
 import os
-import re
 import signal
 import socket
 import statistics
@@ -19,16 +18,13 @@ import tempfile
 import time
 
 import idle
+import proxy
+from servers import CLIENT_CORE, SERVER_CORE, START_LIMIT, TEXT, Server, free_port, instructions, ratio, wrk
 
 QUICK = "--quick" in sys.argv
-CORES = sorted(os.sched_getaffinity(0))
-SERVER_CORE, CLIENT_CORE = CORES[0], CORES[-1]
 CONNECTIONS = [1, 10, 100, 1000]
 WAKES = 20 if QUICK else 100
 IDLE = 1000 if QUICK else 10_000
-START_LIMIT = 20  # seconds until a server must have answered; valgrind's start is slow
-
-TEXT = "Hello from a machine that was asleep a moment ago.\n"
 FILES = {"1k": 1 << 10, "64k": 64 << 10, "1m": 1 << 20}
 
 DORMOUSE = """[sleep]
@@ -63,126 +59,6 @@ http {{
 """
 
 
-class Server:
-    """A server process on the server's core, with a socket it inherits or a port it binds itself."""
-
-    def __init__(self, name, arguments, port=None):
-        self.name, self.arguments, self.pid = name, arguments, None
-        self.listener = None
-        if port is None:
-            self.listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
-            port = self.listener.getsockname()[1]
-        self.port = port
-
-    def start(self, wrapper=()):
-        """Starts it; the moment of its exec, in nanoseconds of the monotonic clock."""
-        arguments = [*wrapper, *self.arguments]
-        reading, writing = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            try:
-                self.become(arguments, writing)
-            finally:
-                os._exit(127)
-        os.close(writing)
-        with open(reading) as pipe:
-            return int(pipe.read())
-
-    def become(self, arguments, pipe):
-        os.setsid()
-        os.sched_setaffinity(0, {SERVER_CORE})
-        if self.listener:
-            pipe = os.dup(pipe)  # in case it is 3
-            os.dup2(self.listener.fileno(), 3)
-            os.set_inheritable(3, True)
-            os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="http")
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for standard in (0, 1, 2):
-            os.dup2(nothing, standard)
-        os.write(pipe, str(time.monotonic_ns()).encode())
-        os.execvp(arguments[0], arguments)
-
-    def stop(self):
-        """Stops what `start` started, and whatever it started itself."""
-        if self.pid is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGTERM)
-            until = time.monotonic() + START_LIMIT
-            while os.waitpid(self.pid, os.WNOHANG)[0] == 0:
-                if time.monotonic() > until:
-                    os.killpg(self.pid, signal.SIGKILL)
-                time.sleep(0.01)
-        self.pid = None
-
-    def connect(self):
-        until = time.monotonic() + START_LIMIT
-        while True:
-            try:
-                return socket.create_connection(("127.0.0.1", self.port), timeout=START_LIMIT)
-            except ConnectionRefusedError:
-                if time.monotonic() > until:
-                    sys.exit(f"{self.name} does not listen")
-                time.sleep(0.02)
-
-    def url(self, path):
-        return f"http://127.0.0.1:{self.port}{path}"
-
-    @contextlib.contextmanager
-    def running(self, wrapper=()):
-        self.start(wrapper)
-        try:
-            with self.connect() as connection:
-                exchange(connection)
-            yield self
-        finally:
-            self.stop()
-
-    def processes(self):
-        """Its own id and those of its children: nginx has a worker."""
-        with open(f"/proc/{self.pid}/task/{self.pid}/children") as children:
-            return [self.pid, *map(int, children.read().split())]
-
-    def memory(self, field):
-        """Kibibytes, of all its processes: Rss or Pss."""
-        total = 0
-        for pid in self.processes():
-            with open(f"/proc/{pid}/smaps_rollup") as rollup:
-                total += int(re.search(rf"^{field}:\s+(\d+)", rollup.read(), re.M)[1])
-        return total
-
-
-def exchange(connection):
-    """One request for the text, answered whole."""
-    connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    answer = b""
-    while not answer.endswith(TEXT.encode()):
-        piece = connection.recv(65536)
-        if not piece:
-            sys.exit(f"a server closed instead of answering: {answer!r}")
-        answer += piece
-    return answer
-
-
-def wrk(server, path, connections):
-    """Requests a second, as one short run of wrk sees them."""
-    command = ["taskset", "-c", str(CLIENT_CORE), "wrk", "-t1", f"-c{connections}", "-d1s", "--timeout", "10s"]
-    output = subprocess.run([*command, server.url(path)], capture_output=True, text=True, timeout=60, check=True).stdout
-    if "Non-2xx" in output or "Socket errors" in output:
-        sys.exit(f"{server.name}, {path}, {connections} connections: {output}")
-    return float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1])
-
-
-def spread(values):
-    return f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
-
-
-def ratio(rounds, one, other):
-    if other not in rounds:
-        return ""
-    return spread([a / b for a, b in zip(rounds[one], rounds[other])])
-
-
 def row(*cells):
     print(f"{cells[0]:<12} {cells[1]:>6}" + "".join(f" {cell:>11}" for cell in cells[2:5])
           + "".join(f"   {cell:<18}" for cell in cells[5:]), flush=True)
@@ -201,7 +77,7 @@ def throughput(dormouse, bare, nginx):
                 # Each goes first in turn: whoever follows another finds the machine as that one left it.
                 first = number % len(servers)
                 for server in servers[first:] + servers[:first]:
-                    seen[server.name].append(wrk(server, path, connections))
+                    seen[server.name].append(wrk(server, path, connections)[1])
             medians = [f"{statistics.median(seen[s.name]):,.0f}" if s.name in seen else "" for s in (dormouse, bare, nginx)]
             row(kind, connections, *medians, *(ratio(seen, dormouse.name, s.name) for s in (bare, nginx)))
 
@@ -238,16 +114,6 @@ def memory(servers):
             print(f"{server.name:<12} {server.memory('Rss'):>8,} {server.memory('Pss'):>8,}", flush=True)
 
 
-def instructions(server, requests):
-    """Instructions of a whole life with so many requests on one connection, as valgrind counts them."""
-    with tempfile.NamedTemporaryFile() as counts:
-        wrapper = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={counts.name}"]
-        with server.running(wrapper), server.connect() as connection:
-            for _ in range(requests):
-                exchange(connection)
-        return int(re.search(r"^(?:summary|totals): (\d+)", open(counts.name).read(), re.M)[1])
-
-
 def instructions_each(servers):
     few, many = 500, 2500
     print("\ninstructions of one request for the text, outside the kernel")
@@ -259,9 +125,8 @@ def instructions_each(servers):
     print(f"dormouse takes {dormouse / bare:.2f} of bare hyper's, {dormouse - bare:+,.0f}")
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+def quote(text):
+    return '"' + text.replace("\n", "\\n") + '"'
 
 
 def prepare(work, directory):
@@ -274,7 +139,7 @@ def prepare(work, directory):
         with open(f"{site}/{name}", "wb") as file:
             file.write(b"dormouse" * (size // 8))
     os.environ.update(STATE_DIRECTORY=f"{work}/state", RUNTIME_DIRECTORY=f"{work}/run")
-    quoted = '"' + TEXT.replace("\n", "\\n") + '"'
+    quoted = quote(TEXT)
     for name, after in (("dormouse", "never"), ("sleeper", f"{idle.QUIET * 1000:.0f}ms")):
         with open(f"{work}/{name}.toml", "w") as config:
             config.write(DORMOUSE.format(text=quoted, site=site, after=after))
@@ -303,6 +168,9 @@ def main():
         dormouse, bare, nginx, sleeper = prepare(work, directory)
         if "--idle" in sys.argv:
             idle.measure([dormouse, bare, nginx], sleeper, IDLE, TEXT)
+            return
+        if "--proxy" in sys.argv:
+            proxy.measure(work, directory, quote(TEXT), 3 if QUICK else 11, "--instructions" in sys.argv)
             return
         with dormouse.running(), bare.running(), nginx.running():
             throughput(dormouse, bare, nginx)

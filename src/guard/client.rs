@@ -49,7 +49,9 @@ impl<'e> Client<'e> {
 
     /// Takes away what a stranger's request says of somebody behind it.
     pub fn clean(&self, headers: &mut HeaderMap) {
-        if self.is_trusted {
+        // In one pass: most requests say nothing, and to look for each takes longer.
+        let may_tell = |name: &HeaderName| *name == FORWARDED || name.as_str().starts_with("x-");
+        if self.is_trusted || !headers.keys().any(may_tell) {
             return;
         }
         for name in [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST].iter().chain(&OTHERS) {

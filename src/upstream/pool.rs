@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HOST};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -26,6 +26,11 @@ use crate::schema::rate::Rate;
 /// How long a connection may wait for its next request. Below the five seconds of Node and uvicorn: who closes first
 /// loses no request.
 const KEEP_IDLE: Duration = Duration::from_secs(4);
+
+/// For how long after its last answer a connection is believed to be open without a look, by requests that may be asked
+/// again. No upstream closes idle connections as soon; and one that closed it after that answer is found out by the
+/// next, which then goes to a new connection.
+const FRESH: Duration = Duration::from_millis(100);
 
 /// How long an upstream that failed is passed over while there are others.
 const SET_ASIDE: Duration = Duration::from_secs(10);
@@ -95,6 +100,8 @@ pub(super) struct Leased {
     pub place: Option<OwnedSemaphorePermit>,
     /// It is for one request alone.
     pub is_single: bool,
+    /// It can be kept without a look, by what the answer says.
+    pub stays: bool,
 }
 
 /// Why a connection brought no answer.
@@ -143,19 +150,20 @@ impl Upstream {
         mut request: Request<RequestBody>,
         how: &How,
     ) -> Result<Answered, (Failure, Option<Request<RequestBody>>)> {
+        // What is rare is boxed here and below: most requests should not make room for it.
         if let Some(pace) = &self.pace
-            && !pace.turn().await
+            && !Box::pin(pace.turn()).await
         {
             return Err((Failure::new(Kind::Busy, &self.origin, None), Some(request)));
         }
         if self.origin.scheme == Scheme::H2c {
-            return self.http2.ask(self, request, how).await;
+            return Box::pin(self.http2.ask(self, request, how)).await;
         }
         *request.version_mut() = Version::HTTP_11;
         let place = self.places.clone().acquire_owned().await.ok();
         match self.ask_on_one(place, request, how, Used::Welcome).await {
             Err(Missed { is_stale: true, request: Some(request), place, .. }) => {
-                let answered = self.ask_on_one(place, request, how, Used::Unwelcome).await;
+                let answered = Box::pin(self.ask_on_one(place, request, how, Used::Unwelcome)).await;
                 answered.map_err(|missed| (self.noted(missed.failure), missed.request))
             }
             answered => answered.map_err(|missed| (self.noted(missed.failure), missed.request)),
@@ -170,15 +178,19 @@ impl Upstream {
         how: &How,
         used: Used,
     ) -> Result<Answered, Missed> {
-        let (mut leased, is_used) = match self.lease(how, used).await {
+        let may_repeat = Repeatable::may(&request);
+        let (mut leased, is_used) = match self.lease(how, used, may_repeat).await {
             Ok((conversation, is_used)) => {
-                (Leased { conversation, place, is_single: how.hello.is_some() }, is_used)
+                (Leased { conversation, place, is_single: how.hello.is_some(), stays: false }, is_used)
             }
             Err(failure) => return Err(Missed { failure, request: Some(request), is_stale: false, place }),
         };
-        let repeatable = if is_used { Repeatable::of(&request) } else { None };
+        let repeatable = (is_used && may_repeat).then(|| Repeatable::of(&request));
         let mut unanswered = match leased.conversation.ask(request).await {
-            Ok(answer) => return Ok(self.answered(leased, answer).await),
+            Ok(answer) => {
+                leased.stays = may_repeat && stays(&answer);
+                return Ok(self.answered(leased, answer).await);
+            }
             Err(unanswered) => unanswered,
         };
         let unwritten = unanswered.take_message();
@@ -222,23 +234,34 @@ impl Upstream {
     }
 
     /// A connection that is open by all that can be known, and whether it has been used before.
-    async fn lease(&self, how: &How, used: Used) -> Result<(Box<Conversation>, bool), Failure> {
-        if used == Used::Welcome
-            && how.hello.is_none()
-            && let Some(conversation) = self.take_idle()
-        {
-            return Ok((conversation, true));
+    async fn lease(
+        &self,
+        how: &How,
+        used: Used,
+        may_repeat: bool,
+    ) -> Result<(Box<Conversation>, bool), Failure> {
+        if used == Used::Welcome && how.hello.is_none() {
+            while let Some(mut conversation) = self.take_idle(may_repeat) {
+                if std::future::poll_fn(|cx| Poll::Ready(conversation.is_ready(cx))).await {
+                    return Ok((conversation, true));
+                }
+            }
         }
-        let (wire, plain) = connect(&self.origin, how.hello.as_ref(), how.connect).await?;
-        let begun = Conversation::begin(wire, plain).await;
-        Ok((begun.map_err(|error| Failure::of_hyper(&self.origin, error))?, false))
+        let connecting = async {
+            let (wire, plain) = connect(&self.origin, how.hello.as_ref(), how.connect).await?;
+            let begun = Conversation::begin(wire, plain).await;
+            begun.map_err(|error| Failure::of_hyper(&self.origin, error))
+        };
+        Ok((Box::pin(connecting).await?, false))
     }
 
     /// The connection that was used last: the others may fall out of use.
-    fn take_idle(&self) -> Option<Box<Conversation>> {
+    fn take_idle(&self, may_repeat: bool) -> Option<Box<Conversation>> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(last) = idle.all.pop() {
-            if last.since.elapsed() < KEEP_IDLE && last.conversation.is_still_open() {
+            let age = last.since.elapsed();
+            let is_believed = may_repeat && age < FRESH;
+            if age < KEEP_IDLE && (is_believed || last.conversation.is_still_open()) {
                 return Some(last.conversation);
             }
         }
@@ -316,14 +339,13 @@ async fn close_unused(upstream: std::sync::Weak<Upstream>) {
 }
 
 impl Repeatable {
-    fn of(request: &Request<RequestBody>) -> Option<Self> {
-        let is_repeatable =
-            request.method().is_idempotent() && http_body::Body::is_end_stream(request.body());
-        is_repeatable.then(|| Self {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            headers: request.headers().clone(),
-        })
+    fn may(request: &Request<RequestBody>) -> bool {
+        request.method().is_idempotent() && http_body::Body::is_end_stream(request.body())
+    }
+
+    fn of(request: &Request<RequestBody>) -> Self {
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        Self { method, uri, headers: request.headers().clone() }
     }
 
     fn request(self) -> Request<RequestBody> {
@@ -333,6 +355,17 @@ impl Repeatable {
         *request.headers_mut() = self.headers;
         request
     }
+}
+
+/// Whether an answer says where it ends, and that its connection stays then: to look at that while the answer's head is
+/// in use would cost a new buffer for the next one. Of a request without a body, or the rest of that may be under way.
+fn stays(answer: &Response<Incoming>) -> bool {
+    let headers = answer.headers();
+    let is_close =
+        |value: &HeaderValue| value.as_bytes().to_ascii_lowercase().windows(5).any(|w| w == b"close");
+    answer.version() == Version::HTTP_11
+        && headers.contains_key(CONTENT_LENGTH) != headers.contains_key(TRANSFER_ENCODING)
+        && !headers.get_all(CONNECTION).iter().any(|value| value != "keep-alive" && is_close(value))
 }
 
 /// The same request for HTTP/2: `Host` becomes part of the address, and nothing is about the connection (RFC 9113 section

@@ -1,6 +1,7 @@
 //! A request's head as the upstream gets it. Pure.
 
 use std::fmt::Write;
+use std::net::IpAddr;
 
 use hyper::header::{COOKIE, FORWARDED, HOST, HeaderMap, HeaderValue, VIA};
 use hyper::http::uri::PathAndQuery;
@@ -60,6 +61,9 @@ pub fn asked_host(uri: &Uri, headers: &HeaderMap) -> Option<HeaderValue> {
     }
 }
 
+/// How many headers are added at most.
+const ADDED: usize = 7;
+
 /// Adds whom the request is from, and by whom it came.
 pub fn introduce(
     headers: &mut HeaderMap,
@@ -68,9 +72,9 @@ pub fn introduce(
     also_forwarded: bool,
 ) {
     client.clean(headers);
+    headers.reserve(ADDED);
     let scheme = client.scheme(headers);
-    let address = client.address().map(|address| address.to_string());
-    if let Some(near) = address.as_deref().and_then(|address| HeaderValue::try_from(address).ok()) {
+    if let Some(near) = client.address().and_then(text_of) {
         append(headers, X_FORWARDED_FOR, &near);
     }
     if let Some(host) = host {
@@ -97,6 +101,22 @@ pub fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
+/// An address as a header. By hand where it is short: what can format everything takes as long as all other headers.
+fn text_of(address: IpAddr) -> Option<HeaderValue> {
+    let IpAddr::V4(address) = address else { return HeaderValue::try_from(address.to_string()).ok() };
+    let (mut text, mut len) = ([b'.'; "255.255.255.255".len()], 0);
+    for (index, octet) in address.octets().into_iter().enumerate() {
+        len += usize::from(index > 0);
+        for (unit, least) in [(100, 100), (10, 10), (1, 0)] {
+            if octet >= least {
+                text[len] = b'0' + octet / unit % 10;
+                len += 1;
+            }
+        }
+    }
+    HeaderValue::from_bytes(&text[..len]).ok()
+}
+
 /// Adds by what protocol the request came here (RFC 9110 section 7.6.3).
 pub fn add_via(headers: &mut HeaderMap, came_by: Version) {
     let by = match came_by {
@@ -110,7 +130,7 @@ pub fn add_via(headers: &mut HeaderMap, came_by: Version) {
 /// One element of `Forwarded` (RFC 7239 section 4).
 fn element(client: &Client<'_>, host: Option<&HeaderValue>, scheme: &HeaderValue) -> Option<HeaderValue> {
     let mut text = match client.address() {
-        Some(std::net::IpAddr::V6(address)) => format!("for=\"[{address}]\""),
+        Some(IpAddr::V6(address)) => format!("for=\"[{address}]\""),
         Some(address) => format!("for={address}"),
         None => "for=unknown".to_owned(),
     };
@@ -142,9 +162,10 @@ fn append(headers: &mut HeaderMap, name: hyper::header::HeaderName, element: &He
 
 #[cfg(test)]
 mod tests {
-    use crate::activation::Peer;
+    use proptest::prelude::*;
 
     use super::*;
+    use crate::activation::Peer;
 
     fn target(paths: &Paths, uri: &'static str, rest: Option<&str>) -> String {
         paths.target(&Uri::from_static(uri), rest).expect("a path").to_string()
@@ -210,6 +231,15 @@ mod tests {
         assert_eq!(headers["forwarded"], "for=\"[::1]\";host=\"h:8080\";proto=https");
         // A Unix peer adds nothing to the list, and is no part of it.
         assert_eq!(introduced(true, &Peer::Unix(None), &said)["x-forwarded-for"], "192.0.2.1");
+    }
+
+    proptest! {
+        #[test]
+        fn addresses_are_written_as_others_write_them(four: u32, six: u128) {
+            for address in [IpAddr::from(four.to_be_bytes()), IpAddr::from(six.to_be_bytes())] {
+                prop_assert_eq!(text_of(address).expect("a header"), address.to_string());
+            }
+        }
     }
 
     #[test]

@@ -4,13 +4,14 @@ use hyper::HeaderMap;
 use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
 
 /// Those that need not be named in `Connection`.
-const ALWAYS: [HeaderName; 6] = [
+static ALWAYS: [HeaderName; 7] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     TE,
     TRANSFER_ENCODING,
     UPGRADE,
+    HeaderName::from_static("http2-settings"), // RFC 7540 section 3.2.1: of an upgrade that is not passed on
 ];
 
 /// What a message says of its connection that the next one is told too.
@@ -25,6 +26,16 @@ pub struct Passed {
 /// Takes away what is about this connection alone.
 pub fn strip(headers: &mut HeaderMap) -> Passed {
     let mut passed = Passed::default();
+    // In one pass: most messages have one of them or none, and to look for each takes longer than all else here.
+    let mut is_there = [false; ALWAYS.len()];
+    for name in headers.keys() {
+        if let Some(at) = ALWAYS.iter().position(|always| always == name) {
+            is_there[at] = true;
+        }
+    }
+    if !is_there.contains(&true) {
+        return passed;
+    }
     let named = names(headers);
     if named.contains(&UPGRADE) {
         passed.upgrade = headers.get(UPGRADE).filter(|value| is_to_be_passed(value)).cloned();
@@ -35,11 +46,9 @@ pub fn strip(headers: &mut HeaderMap) -> Passed {
     if headers.contains_key(TRANSFER_ENCODING) {
         headers.remove(CONTENT_LENGTH); // it did not count (RFC 9112 section 6.3)
     }
-    for name in named.iter().chain(&ALWAYS) {
+    let always = ALWAYS.iter().zip(is_there).filter_map(|(name, is_there)| is_there.then_some(name));
+    for name in named.iter().chain(always) {
         headers.remove(name);
-    }
-    if passed.upgrade.is_some() || headers.contains_key("http2-settings") {
-        headers.remove("http2-settings"); // RFC 7540 section 3.2.1: of an upgrade that is not passed on
     }
     passed
 }
@@ -67,10 +76,13 @@ fn is_to_be_passed(upgrade: &HeaderValue) -> bool {
     })
 }
 
-/// What `Connection` names, as headers.
+/// What `Connection` names, as headers. The two usual words are none that are not removed anyway.
 fn names(headers: &HeaderMap) -> Vec<HeaderName> {
     let values = headers.get_all(CONNECTION).iter();
-    values.flat_map(tokens).filter_map(|token| token.parse().ok()).filter(may_be_named).collect()
+    let is_word =
+        |token: &&str| token.eq_ignore_ascii_case("keep-alive") || token.eq_ignore_ascii_case("close");
+    let tokens = values.flat_map(tokens).filter(|token| !is_word(token));
+    tokens.filter_map(|token| token.parse().ok()).filter(may_be_named).collect()
 }
 
 /// A client that names them in `Connection` would have them kept from the app: who it is must not be its to hide

@@ -8,7 +8,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use http_body::Body as _;
-use hyper::header::{EXPECT, HOST, HeaderValue, RETRY_AFTER};
+use hyper::header::{ACCEPT, EXPECT, HOST, HeaderValue, RETRY_AFTER};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 
@@ -25,7 +25,7 @@ use crate::server::framing::proxy_header;
 use crate::server::{Exchange, is_event_stream};
 use crate::upstream::{AnswerBody, Answered, Failure, Group, How, Kind, Origin, Upstream};
 
-/// A request that is to be passed on, with what is needed to answer it.
+/// A request that is to be passed on, with what is needed to answer it. Boxed: it is large, and goes from hand to hand.
 pub struct Asked {
     request: Request<RequestBody>,
     exchange: Exchange,
@@ -37,7 +37,7 @@ pub struct Asked {
     /// `None`: what would be sent is no path.
     target: Option<Uri>,
     /// For the page of an error.
-    format: Format,
+    accept: Option<HeaderValue>,
     path: Uri,
 }
 
@@ -47,16 +47,16 @@ impl Asked {
         mut request: Request<RequestBody>,
         context: &RequestContext<'_>,
         options: Arc<Options>,
-    ) -> Self {
+    ) -> Box<Self> {
         let target = options.paths.target(request.uri(), Some(context.rest)).map(Uri::from);
-        let format = Format::asked(request.headers());
+        let accept = request.headers().get(ACCEPT).cloned();
         let mut passed = hop::strip(request.headers_mut());
         let may_upgrade = passed.upgrade.is_some() && request.version() == Version::HTTP_11;
         let upgrade = may_upgrade.then(|| hyper::upgrade::on(&mut request));
         if !may_upgrade {
             passed.upgrade = None;
         }
-        Self {
+        Box::new(Self {
             is_head: request.method() == Method::HEAD,
             path: request.uri().clone(),
             exchange: context.exchange.clone(),
@@ -65,8 +65,8 @@ impl Asked {
             upgrade,
             passed,
             target,
-            format,
-        }
+            accept,
+        })
     }
 
     /// The request's exchange.
@@ -81,11 +81,12 @@ impl Asked {
 
     /// A page of dormouse's own, in the form the client likes.
     pub fn page(&self, status: StatusCode, id: Option<&str>) -> Response<Body> {
-        pages::error(status, self.format, self.path.path(), id)
+        let format = Format::of(self.accept.iter()).unwrap_or(Format::Plain);
+        pages::error(status, format, self.path.path(), id)
     }
 
     /// Asks a group of upstreams, and answers with what they say. `lease` is kept until the answer's end.
-    pub async fn pass(mut self, group: &Group, lease: Option<Lease>) -> Response<Body> {
+    pub async fn pass(mut self: Box<Self>, group: &Group, lease: Option<Lease>) -> Response<Body> {
         let Some(target) = self.target.take() else {
             return self.page(StatusCode::BAD_REQUEST, None);
         };
@@ -146,7 +147,7 @@ impl Asked {
     }
 
     /// The client's answer, made of the upstream's.
-    async fn answer(self, answer: Response<AnswerBody>, lease: Option<Lease>) -> Response<Body> {
+    async fn answer(self: Box<Self>, answer: Response<AnswerBody>, lease: Option<Lease>) -> Response<Body> {
         let (mut head, mut body) = answer.into_parts();
         hop::strip(&mut head.headers);
         head.version = Version::HTTP_11;

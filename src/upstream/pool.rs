@@ -106,7 +106,7 @@ pub(super) struct Leased {
 struct Missed {
     failure: Failure,
     /// The request, if it may be asked once more.
-    request: Option<Request<RequestBody>>,
+    request: Option<Box<Request<RequestBody>>>,
     /// The connection had been used before: it may just have been its time to be closed.
     is_stale: bool,
     place: Option<OwnedSemaphorePermit>,
@@ -145,9 +145,9 @@ impl Upstream {
     /// When there is no answer; with the request, if nothing of it was written.
     pub async fn ask(
         self: &Arc<Self>,
-        mut request: Request<RequestBody>,
+        mut request: Box<Request<RequestBody>>,
         how: &How,
-    ) -> Result<Answered, (Failure, Option<Request<RequestBody>>)> {
+    ) -> Result<Answered, (Failure, Option<Box<Request<RequestBody>>>)> {
         // What is rare is boxed here and below: most requests should not make room for it.
         if let Some(pace) = &self.pace
             && !Box::pin(pace.turn()).await
@@ -155,7 +155,7 @@ impl Upstream {
             return Err((Failure::new(Kind::Busy, &self.origin, None), Some(request)));
         }
         if self.origin.scheme == Scheme::H2c {
-            return Box::pin(self.http2.ask(self, request, how)).await;
+            return Box::pin(self.http2.ask(self, *request, how)).await;
         }
         *request.version_mut() = Version::HTTP_11;
         let place = self.places.clone().acquire_owned().await.ok();
@@ -172,7 +172,7 @@ impl Upstream {
     async fn ask_on_one(
         self: &Arc<Self>,
         place: Option<OwnedSemaphorePermit>,
-        request: Request<RequestBody>,
+        request: Box<Request<RequestBody>>,
         how: &How,
         used: Used,
     ) -> Result<Answered, Missed> {
@@ -188,7 +188,7 @@ impl Upstream {
             Ok(answer) => return Ok(self.answered(leased, answer).await),
             Err(unanswered) => unanswered,
         };
-        let unwritten = unanswered.take_message();
+        let unwritten = unanswered.take_message().map(Box::new);
         let error = unanswered.into_error();
         let has_answer = error.is_parse(); // of sorts
         let repeated = repeatable.filter(|_| !has_answer).map(Repeatable::request);
@@ -342,8 +342,8 @@ impl Repeatable {
         Self { method, uri, headers: request.headers().clone() }
     }
 
-    fn request(self) -> Request<RequestBody> {
-        let mut request = Request::new(RequestBody::empty());
+    fn request(self) -> Box<Request<RequestBody>> {
+        let mut request = Box::new(Request::new(RequestBody::empty()));
         *request.method_mut() = self.method;
         *request.uri_mut() = self.uri;
         *request.headers_mut() = self.headers;

@@ -74,7 +74,7 @@ impl Handler for App {
     }
 }
 
-async fn answer(app: Arc<Configured>, asked: Asked, gets_page: bool) -> Response<Body> {
+async fn answer(app: Arc<Configured>, asked: Box<Asked>, gets_page: bool) -> Response<Body> {
     let exchange = asked.exchange().clone();
     let waking = async {
         if !gets_page {

@@ -1,5 +1,6 @@
 //! The life of an app that is not asleep: started, watched, stopped, by one task.
 
+use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -117,13 +118,13 @@ async fn begin(app: &App, control: &Control) -> Result<(Running, Arc<Group>), St
         tokio::select! {
             biased;
             ready = ready => if ready.is_err() {
-                end(running, settings.stop_within).await;
+                end(name, running, settings.stop_within).await;
                 return Err(start::not_ready(settings));
             },
             why = died(&mut running) => return Err(why),
             () = app.until_unwanted(control) => {
                 if matches!(running, Running::Child(..)) {
-                    end(running, settings.stop_within).await;
+                    end(name, running, settings.stop_within).await;
                 }
                 return Err(TOLD_TO_LEAVE.to_owned());
             }
@@ -225,10 +226,17 @@ fn describe(ended: &Ended) -> String {
 }
 
 /// Ends what runs; a unit is systemd's.
-async fn end(running: Running, within: Duration) {
+async fn end(name: &str, running: Running, within: Duration) {
     match running {
         Running::Child(mut child, traces) => {
-            child.stop(within).await;
+            let ended = child.stop(within).await;
+            if ended.status.signal() == Some(libc::SIGKILL) {
+                let within = duration::text(within);
+                tracing::warn!(
+                    app = name,
+                    "app {name} did not end within {within} of SIGTERM (stop_within): killed"
+                );
+            }
             drop(traces);
         }
         Running::Unit(unit) => {
@@ -330,7 +338,7 @@ impl App {
                 group.close_idle(); // it may wait for them
                 let begun = Instant::now();
                 let within = self.settings.stop_within;
-                end(running, if control.is_cut() { within.min(CUT) } else { within }).await;
+                end(name, running, if control.is_cut() { within.min(CUT) } else { within }).await;
                 tracing::info!(app = %name, "app {name} sleeps, stopped in {:.1} ms", begun.elapsed().as_secs_f64() * 1000.0);
             }
         }

@@ -98,14 +98,16 @@ given_up_while_it_starts() {
 
 a_deaf_one_is_killed() {
     configure "$(run_app deaf '"--deaf"' 'stop_within = "1s"')"
-    local app began took_ms
+    local app began took_ms mark
     app=$(asked /deaf/)
+    mark=$(journal_mark)
     began=${EPOCHREALTIME/[.,]/}
     inside systemctl stop dormouse.service
     took_ms=$(((${EPOCHREALTIME/[.,]/} - began) / 1000))
     ((took_ms >= 1000 && took_ms < 5000)) || { echo "it took $took_ms ms" && return 1; }
     is_gone "$app"
     nothing_lingers
+    says_since "$mark" 'app deaf did not end within 1s of SIGTERM (stop_within): killed'
     equal 'its result' success "$(property dormouse.service Result)"
 }
 

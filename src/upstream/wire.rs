@@ -36,9 +36,23 @@ impl Read for Plain {
     }
 }
 
+impl Plain {
+    /// What an upstream takes no more is as good as written: it may have answered before (413, and a close with the rest
+    /// unread), which the next read tells, or that it has not.
+    fn write(&self, cx: &mut Context<'_>, from: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset};
+        match ready!(self.0.poll_write(cx, from)) {
+            Err(error) if matches!(error.kind(), BrokenPipe | ConnectionReset) => {
+                Poll::Ready(Ok(from.iter().map(|piece| piece.len()).sum()))
+            }
+            written => Poll::Ready(written),
+        }
+    }
+}
+
 impl Write for Plain {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
-        self.0.poll_write(cx, &[IoSlice::new(from)])
+        self.write(cx, &[IoSlice::new(from)])
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -58,7 +72,7 @@ impl Write for Plain {
         cx: &mut Context<'_>,
         from: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.0.poll_write(cx, from)
+        self.write(cx, from)
     }
 }
 

@@ -235,3 +235,43 @@ fn an_upstream_that_knows_no_expectation_gets_the_body_all_the_same() {
     connection.send(OK);
     assert_eq!(client.answer().text(), "ok");
 }
+
+/// An upload of which the upstream reads nothing, and which it refuses.
+fn refused_early(end: impl FnOnce(Client<TcpStream>) -> Option<Client<TcpStream>>) {
+    let upstream = Upstream::new();
+    let (site, _daemon) = upstream.behind("");
+    let mut client = connect(site.web);
+    client.send("PUT / HTTP/1.1\r\nHost: test\r\nContent-Length: 100000000\r\n\r\n");
+    let (mut connection, _) = upstream.asked();
+    let mut sending = client.0.try_clone().expect("a descriptor");
+    let pouring = std::thread::spawn(move || while sending.write_all(&[0; 65536]).is_ok() {});
+    // It comes in the middle of the upload.
+    let mut some = vec![0; 1 << 20];
+    connection.0.read_exact(&mut some).expect("it comes");
+    connection.send("HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno");
+    let kept = end(connection);
+    let answer = client.answer();
+    assert_eq!((answer.status(), answer.text()), (413, "no"));
+    drop(kept);
+    client.0.shutdown(std::net::Shutdown::Both).expect("open");
+    pouring.join().expect("no panic");
+}
+
+#[test]
+fn an_upload_refused_halfway_is_told() {
+    refused_early(Some);
+    refused_early(|connection| {
+        connection.0.shutdown(std::net::Shutdown::Write).expect("open");
+        Some(connection)
+    });
+}
+
+#[test]
+fn an_upload_refused_halfway_with_a_reset_is_told() {
+    for _ in 0..10 {
+        refused_early(|connection| {
+            drop(connection); // with bytes unread
+            None
+        });
+    }
+}

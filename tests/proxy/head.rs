@@ -226,3 +226,48 @@ fn a_unix_socket_is_an_upstream() {
     connection.send(OK);
     assert_eq!(client.answer().text(), "ok");
 }
+
+#[test]
+fn a_request_for_an_address_is_one_for_its_host() {
+    let lines = [
+        "host: other.test",
+        "via: 1.1 dormouse",
+        "x-forwarded-for: 127.0.0.1",
+        "x-forwarded-host: other.test",
+        "x-forwarded-proto: http",
+    ];
+    assert_eq!(arrives("", "GET http://other.test/a HTTP/1.1\nHost: other.test\n\n"), lines);
+}
+
+#[test]
+fn a_tunnel_is_not_for_the_asking() {
+    let upstream = Upstream::new();
+    let (site, _daemon) = upstream.behind("");
+    let mut client = connect(site.web);
+    client.send("CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n");
+    let status = client.head().status();
+    assert!((400..=501).contains(&status), "{status}");
+    upstream.is_left_alone();
+}
+
+#[test]
+fn requests_sent_ahead_are_asked_one_after_the_other() {
+    let upstream = Upstream::new();
+    let (site, _daemon) = upstream.behind("");
+    let mut client = connect(site.web);
+    client
+        .send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab");
+    client.ask("/3");
+    let (mut connection, asked) = upstream.asked();
+    assert_eq!(asked.line(), "GET /1 HTTP/1.1");
+    connection.send(OK);
+    assert_eq!(connection.head().line(), "POST /2 HTTP/1.1");
+    connection.expect("ab");
+    connection.send(OK);
+    assert_eq!(connection.head().line(), "GET /3 HTTP/1.1");
+    connection.send(OK);
+    for _ in 0..3 {
+        assert_eq!(client.answer().text(), "ok");
+    }
+    upstream.is_left_alone();
+}

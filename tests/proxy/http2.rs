@@ -189,6 +189,7 @@ fn an_upstream_that_speaks_no_http2_is_502() {
     let mut client = connect(site.web);
     client.ask("/");
     let mut connection = upstream.accept();
+    drop(upstream); // nothing of the request was written, perhaps: then it may be asked again
     connection.send("HTTP/1.1 400 Bad Request\r\n\r\n");
     drop(connection);
     assert_eq!(client.answer().status(), 502);
@@ -256,5 +257,64 @@ fn an_upstream_behind_tls_is_believed_by_its_certificate() {
         assert_eq!(head.status(), status, "{}", head.head);
         let log = crate::upstream::log(daemon);
         assert_eq!(status == 502, log.contains("certificate"), "{log}");
+    }
+}
+
+#[test]
+fn an_http2_request_for_an_http1_upstream_is_one_of_its_own() {
+    let upstream = Upstream::new();
+    let (site, _daemon) = upstream.behind("");
+    block_on(async {
+        let mut handle = client(site.web).await;
+        let mut request = request("GET");
+        // As browsers split it (RFC 9113 section 8.2.3).
+        for cookie in ["a=1", "b=2", "c=3"] {
+            request.headers_mut().append("cookie", cookie.parse().expect("a value"));
+        }
+        let (answer, _) = handle.send_request(request, true).expect("open");
+        let serving = tokio::task::spawn_blocking(move || {
+            let (mut connection, asked) = upstream.asked();
+            connection.send(OK);
+            (connection, asked)
+        });
+        let mut answer = answer.await.expect("it is answered");
+        assert_eq!(read(answer.body_mut()).await.expect("whole").0, "ok");
+        let (_connection, asked) = serving.await.expect("no panic");
+        assert_eq!(asked.line(), "GET /a//b?c HTTP/1.1");
+        assert_eq!(
+            (asked.header("host"), asked.header("cookie")),
+            (Some("site.test"), Some("a=1; b=2; c=3"))
+        );
+        for none in ["transfer-encoding", "content-length", "connection"] {
+            assert_eq!(asked.header(none), None, "{}", asked.head);
+        }
+        assert_eq!(asked.head.matches("cookie").count(), 1, "{}", asked.head);
+    });
+}
+
+#[test]
+fn an_http2_upstream_that_leaves_is_connected_to_again() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("h2c://{}", listener.local_addr().expect("bound"));
+    let (site, _daemon) = start(&route(&url, ""));
+    for _ in 0..3 {
+        let serving = std::thread::spawn({
+            let listener = listener.try_clone().expect("a descriptor");
+            move || {
+                block_on(async {
+                    listener.set_nonblocking(true).expect("an option");
+                    let listener = tokio::net::TcpListener::from_std(listener).expect("a runtime");
+                    let (stream, _) = listener.accept().await.expect("it connects");
+                    let mut connection = h2::server::handshake(stream).await.expect("a handshake");
+                    let (_, mut respond) = connection.accept().await.expect("a request").expect("whole");
+                    let answer = Response::builder().status(204).body(()).expect("an answer");
+                    respond.send_response(answer, true).expect("open");
+                    connection.graceful_shutdown();
+                    while connection.accept().await.is_some() {}
+                });
+            }
+        });
+        assert_eq!(connect(site.web).get("/").status(), 204);
+        serving.join().expect("no panic");
     }
 }

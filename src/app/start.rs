@@ -179,7 +179,7 @@ pub async fn until_ready(settings: &AppSettings, group: &Group) {
 
 /// Asks an app something about itself; `None` if it does not answer.
 pub async fn ask(group: &Group, path: &str) -> Option<StatusCode> {
-    let mut request = Request::new(RequestBody::empty());
+    let mut request = Box::new(Request::new(RequestBody::empty()));
     *request.uri_mut() = path.parse::<Uri>().ok()?;
     request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("dormouse"));
     let how = How { connect: Some(LOOK_TAKES), hello: None };

@@ -46,10 +46,10 @@ impl AnswerBody {
 
     /// It has been read to its end: another request may have the connection.
     fn give_back(&mut self, cx: &mut Context<'_>) {
-        let Some(Leased { mut conversation, place, is_single, stays }) = self.leased.take() else {
+        let Some(Leased { mut conversation, place, is_single }) = self.leased.take() else {
             return;
         };
-        if !is_single && (stays || conversation.is_ready(cx)) {
+        if !is_single && conversation.is_ready(cx) {
             self.upstream.keep(conversation);
         }
         drop(place); // whoever waits for it finds the connection

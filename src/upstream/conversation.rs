@@ -40,9 +40,12 @@ impl Conversation {
     }
 
     /// Asks, and waits for the answer's head.
-    pub async fn ask(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, Unanswered> {
+    pub async fn ask(
+        &mut self,
+        request: Box<Request<RequestBody>>,
+    ) -> Result<Response<Incoming>, Unanswered> {
         let Self { sender, connection, is_over, .. } = self;
-        let mut answer = pin!(sender.try_send_request(request));
+        let mut answer = pin!(sender.try_send_request(*request));
         std::future::poll_fn(|cx| {
             // The connection first: nothing can have come before it was polled.
             if !*is_over {

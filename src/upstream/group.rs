@@ -41,7 +41,7 @@ impl Group {
     /// When there is no answer; with whom was asked last.
     pub async fn ask(
         &self,
-        mut request: Request<RequestBody>,
+        mut request: Box<Request<RequestBody>>,
         how: &How,
         prepare: impl Fn(&Upstream, &mut Request<RequestBody>),
     ) -> Result<Answered, Failure> {

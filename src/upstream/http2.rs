@@ -23,19 +23,19 @@ impl Http2 {
         upstream: &Arc<Upstream>,
         request: Request<RequestBody>,
         how: &How,
-    ) -> Result<Answered, (Failure, Option<Request<RequestBody>>)> {
+    ) -> Result<Answered, (Failure, Option<Box<Request<RequestBody>>>)> {
         let origin = upstream.origin();
         let (mut parts, body) = request.into_parts();
         let is_address = for_http2(origin, &mut parts).is_some();
         let mut request = Request::from_parts(parts, body);
         if !is_address {
-            return Err((Failure::new(Kind::Garbage, origin, None), Some(request)));
+            return Err((Failure::new(Kind::Garbage, origin, None), Some(Box::new(request))));
         }
         // Once more if the connection turns out to be closed before anything is written.
         for is_last in [false, true] {
             let mut sender = match self.sender(upstream, how).await {
                 Ok(sender) => sender,
-                Err(failure) => return Err((failure, Some(request))),
+                Err(failure) => return Err((failure, Some(Box::new(request)))),
             };
             let mut unanswered = match sender.try_send_request(request).await {
                 Ok(answer) => {
@@ -48,7 +48,7 @@ impl Http2 {
             let failure = Failure::of_hyper(origin, unanswered.into_error());
             match unwritten {
                 Some(unwritten) if !is_last => request = unwritten,
-                unwritten => return Err((upstream.noted(failure), unwritten)),
+                unwritten => return Err((upstream.noted(failure), unwritten.map(Box::new))),
             }
         }
         unreachable!("the last turn returns")

@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
+use hyper::header::{CONNECTION, HOST};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -100,15 +100,13 @@ pub(super) struct Leased {
     pub place: Option<OwnedSemaphorePermit>,
     /// It is for one request alone.
     pub is_single: bool,
-    /// It can be kept without a look, by what the answer says.
-    pub stays: bool,
 }
 
 /// Why a connection brought no answer.
 struct Missed {
     failure: Failure,
     /// The request, if it may be asked once more.
-    request: Option<Request<RequestBody>>,
+    request: Option<Box<Request<RequestBody>>>,
     /// The connection had been used before: it may just have been its time to be closed.
     is_stale: bool,
     place: Option<OwnedSemaphorePermit>,
@@ -147,9 +145,9 @@ impl Upstream {
     /// When there is no answer; with the request, if nothing of it was written.
     pub async fn ask(
         self: &Arc<Self>,
-        mut request: Request<RequestBody>,
+        mut request: Box<Request<RequestBody>>,
         how: &How,
-    ) -> Result<Answered, (Failure, Option<Request<RequestBody>>)> {
+    ) -> Result<Answered, (Failure, Option<Box<Request<RequestBody>>>)> {
         // What is rare is boxed here and below: most requests should not make room for it.
         if let Some(pace) = &self.pace
             && !Box::pin(pace.turn()).await
@@ -157,7 +155,7 @@ impl Upstream {
             return Err((Failure::new(Kind::Busy, &self.origin, None), Some(request)));
         }
         if self.origin.scheme == Scheme::H2c {
-            return Box::pin(self.http2.ask(self, request, how)).await;
+            return Box::pin(self.http2.ask(self, *request, how)).await;
         }
         *request.version_mut() = Version::HTTP_11;
         let place = self.places.clone().acquire_owned().await.ok();
@@ -174,26 +172,23 @@ impl Upstream {
     async fn ask_on_one(
         self: &Arc<Self>,
         place: Option<OwnedSemaphorePermit>,
-        request: Request<RequestBody>,
+        request: Box<Request<RequestBody>>,
         how: &How,
         used: Used,
     ) -> Result<Answered, Missed> {
         let may_repeat = Repeatable::may(&request);
         let (mut leased, is_used) = match self.lease(how, used, may_repeat).await {
             Ok((conversation, is_used)) => {
-                (Leased { conversation, place, is_single: how.hello.is_some(), stays: false }, is_used)
+                (Leased { conversation, place, is_single: how.hello.is_some() }, is_used)
             }
             Err(failure) => return Err(Missed { failure, request: Some(request), is_stale: false, place }),
         };
         let repeatable = (is_used && may_repeat).then(|| Repeatable::of(&request));
         let mut unanswered = match leased.conversation.ask(request).await {
-            Ok(answer) => {
-                leased.stays = may_repeat && stays(&answer);
-                return Ok(self.answered(leased, answer).await);
-            }
+            Ok(answer) => return Ok(self.answered(leased, answer).await),
             Err(unanswered) => unanswered,
         };
-        let unwritten = unanswered.take_message();
+        let unwritten = unanswered.take_message().map(Box::new);
         let error = unanswered.into_error();
         let has_answer = error.is_parse(); // of sorts
         let repeated = repeatable.filter(|_| !has_answer).map(Repeatable::request);
@@ -240,12 +235,11 @@ impl Upstream {
         used: Used,
         may_repeat: bool,
     ) -> Result<(Box<Conversation>, bool), Failure> {
-        if used == Used::Welcome && how.hello.is_none() {
-            while let Some(mut conversation) = self.take_idle(may_repeat) {
-                if std::future::poll_fn(|cx| Poll::Ready(conversation.is_ready(cx))).await {
-                    return Ok((conversation, true));
-                }
-            }
+        if used == Used::Welcome
+            && how.hello.is_none()
+            && let Some(conversation) = self.take_idle(may_repeat)
+        {
+            return Ok((conversation, true));
         }
         let connecting = async {
             let (wire, plain) = connect(&self.origin, how.hello.as_ref(), how.connect).await?;
@@ -348,24 +342,13 @@ impl Repeatable {
         Self { method, uri, headers: request.headers().clone() }
     }
 
-    fn request(self) -> Request<RequestBody> {
-        let mut request = Request::new(RequestBody::empty());
+    fn request(self) -> Box<Request<RequestBody>> {
+        let mut request = Box::new(Request::new(RequestBody::empty()));
         *request.method_mut() = self.method;
         *request.uri_mut() = self.uri;
         *request.headers_mut() = self.headers;
         request
     }
-}
-
-/// Whether an answer says where it ends, and that its connection stays then: to look at that while the answer's head is
-/// in use would cost a new buffer for the next one. Of a request without a body, or the rest of that may be under way.
-fn stays(answer: &Response<Incoming>) -> bool {
-    let headers = answer.headers();
-    let is_close =
-        |value: &HeaderValue| value.as_bytes().to_ascii_lowercase().windows(5).any(|w| w == b"close");
-    answer.version() == Version::HTTP_11
-        && headers.contains_key(CONTENT_LENGTH) != headers.contains_key(TRANSFER_ENCODING)
-        && !headers.get_all(CONNECTION).iter().any(|value| value != "keep-alive" && is_close(value))
 }
 
 /// The same request for HTTP/2: `Host` becomes part of the address, and nothing is about the connection (RFC 9113 section

@@ -114,7 +114,7 @@ impl Source {
     pub async fn ask(&self, request: Request<RequestBody>, connect: Option<Duration>) -> Gathered {
         let begun = Instant::now();
         let how = How { connect, hello: None };
-        let outcome = match self.upstream.ask(request, &how).await {
+        let outcome = match self.upstream.ask(Box::new(request), &how).await {
             Ok(Answered::Plainly(answer)) => self.read_answer(answer).await,
             Ok(Answered::Upgraded(..)) => {
                 Err((StatusCode::BAD_GATEWAY, "an upgrade nobody asked for".to_owned()))

@@ -2,15 +2,16 @@
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::Body as _;
 use hyper::header::{ACCEPT, EXPECT, HOST, HeaderValue, RETRY_AFTER};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+use pin_project_lite::pin_project;
 
 use super::forward::{self, UpstreamHost};
 use super::hop::{self, Passed};
@@ -27,7 +28,8 @@ use crate::upstream::{AnswerBody, Answered, Failure, Group, How, Kind, Origin, U
 
 /// A request that is to be passed on, with what is needed to answer it. Boxed: it is large, and goes from hand to hand.
 pub struct Asked {
-    request: Request<RequestBody>,
+    /// `None`: it has gone on.
+    request: Option<Box<Request<RequestBody>>>,
     exchange: Exchange,
     options: Arc<Options>,
     is_head: bool,
@@ -60,7 +62,7 @@ impl Asked {
             is_head: request.method() == Method::HEAD,
             path: request.uri().clone(),
             exchange: context.exchange.clone(),
-            request,
+            request: Some(Box::new(request)),
             options,
             upgrade,
             passed,
@@ -87,11 +89,10 @@ impl Asked {
 
     /// Asks a group of upstreams, and answers with what they say. `lease` is kept until the answer's end.
     pub async fn pass(mut self: Box<Self>, group: &Group, lease: Option<Lease>) -> Response<Body> {
-        let Some(target) = self.target.take() else {
+        let (Some(target), Some(mut request)) = (self.target.take(), self.request.take()) else {
             return self.page(StatusCode::BAD_REQUEST, None);
         };
-        let (how, host) = self.prepare(target);
-        let request = std::mem::replace(&mut self.request, Request::new(RequestBody::empty()));
+        let (how, host) = self.prepare(&mut request, target);
         let options = self.options.clone();
         let asking =
             group.ask(request, &how, |upstream, request| address(&options, upstream, request, host.as_ref()));
@@ -117,11 +118,11 @@ impl Asked {
     }
 
     /// Makes of the client's head the upstream's.
-    fn prepare(&mut self, target: Uri) -> (How, Option<HeaderValue>) {
+    fn prepare(&self, request: &mut Request<RequestBody>, target: Uri) -> (How, Option<HeaderValue>) {
         let client = Client::of(&self.exchange);
-        let host = forward::asked_host(self.request.uri(), self.request.headers());
-        let came_by = self.request.version();
-        let headers = self.request.headers_mut();
+        let host = forward::asked_host(request.uri(), request.headers());
+        let came_by = request.version();
+        let headers = request.headers_mut();
         forward::introduce(headers, &client, host.as_ref(), self.options.also_forwarded);
         forward::add_via(headers, came_by);
         if came_by == Version::HTTP_2 {
@@ -129,14 +130,14 @@ impl Asked {
         }
         hop::say(headers, &self.passed);
         let expects = headers.contains_key(EXPECT);
-        if expects && self.request.body().is_end_stream() {
-            self.request.headers_mut().remove(EXPECT);
+        if expects && request.body().is_end_stream() {
+            request.headers_mut().remove(EXPECT);
         }
-        *self.request.uri_mut() = target;
-        self.request.extensions_mut().clear();
-        if expects && !self.request.body().is_end_stream() {
-            let gate = self.request.body_mut().wait_for_word();
-            hyper::ext::on_informational(&mut self.request, move |said| {
+        *request.uri_mut() = target;
+        request.extensions_mut().clear();
+        if expects && !request.body().is_end_stream() {
+            let gate = request.body_mut().wait_for_word();
+            hyper::ext::on_informational(request, move |said| {
                 if said.status() == StatusCode::CONTINUE {
                     gate.open();
                 }
@@ -224,19 +225,29 @@ fn address(
 
 /// Waits for something as long as the client does; `None` when that has left. The connection looks again at whoever
 /// answers when its client leaves, so no one else has to.
-pub async fn while_wanted<T>(
-    exchange: &Exchange,
-    ends_with_client: bool,
-    work: impl Future<Output = T>,
-) -> Option<T> {
-    let mut work = pin!(work);
-    std::future::poll_fn(|cx| {
-        if ends_with_client && exchange.is_gone() {
+pub fn while_wanted<F: Future>(exchange: &Exchange, ends_with_client: bool, work: F) -> WhileWanted<'_, F> {
+    WhileWanted { exchange, ends_with_client, work }
+}
+
+pin_project! {
+    /// No `async fn`: that would have room for `work` twice.
+    pub struct WhileWanted<'e, F> {
+        exchange: &'e Exchange,
+        ends_with_client: bool,
+        #[pin]
+        work: F,
+    }
+}
+
+impl<F: Future> Future for WhileWanted<'_, F> {
+    type Output = Option<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.ends_with_client && self.exchange.is_gone() {
             return Poll::Ready(None);
         }
-        work.as_mut().poll(cx).map(Some)
-    })
-    .await
+        self.project().work.poll(cx).map(Some)
+    }
 }
 
 /// An answer's bytes that are here already.

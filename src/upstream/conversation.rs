@@ -21,7 +21,8 @@ const LARGEST_HEAD: usize = 128 * 1024;
 #[derive(Debug)]
 pub struct Conversation {
     sender: SendRequest<RequestBody>,
-    connection: Connection<Wire, RequestBody>,
+    /// `None`: it had ended before it took the request.
+    connection: Option<Connection<Wire, RequestBody>>,
     plain: Plain,
     is_secure: bool,
     /// The connection has been polled to its end.
@@ -36,7 +37,7 @@ impl Conversation {
     pub async fn begin(wire: Wire, plain: Plain) -> hyper::Result<Box<Self>> {
         let is_secure = !matches!(wire, Wire::Plain(_));
         let (sender, connection) = Builder::new().max_buf_size(LARGEST_HEAD).handshake(wire).await?;
-        Ok(Box::new(Self { sender, connection, plain, is_secure, is_over: false }))
+        Ok(Box::new(Self { sender, connection: Some(connection), plain, is_secure, is_over: false }))
     }
 
     /// Asks, and waits for the answer's head.
@@ -48,9 +49,15 @@ impl Conversation {
         let mut answer = pin!(sender.try_send_request(*request));
         std::future::poll_fn(|cx| {
             // The connection first: nothing can have come before it was polled.
-            if !*is_over {
-                *is_over = Pin::new(&mut *connection).poll(cx).is_ready();
+            poll_on(connection, is_over, cx);
+            if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
+                return Poll::Ready(answer);
             }
+            if !*is_over {
+                return Poll::Pending;
+            }
+            // It has ended with the request still before it, and gives that back when it is dropped.
+            *connection = None;
             answer.as_mut().poll(cx)
         })
         .await
@@ -58,10 +65,7 @@ impl Conversation {
 
     /// Lets the connection go on with what is under way.
     pub fn drive(&mut self, cx: &mut Context<'_>) {
-        if !self.is_over {
-            // An error is told to whoever waits for an answer or its body.
-            self.is_over = Pin::new(&mut self.connection).poll(cx).is_ready();
-        }
+        poll_on(&mut self.connection, &mut self.is_over, cx);
     }
 
     /// Whether the next request can be asked, once an answer has ended.
@@ -81,7 +85,14 @@ impl Conversation {
 
     /// The bytes of an upgraded connection, and what was read of them already.
     pub fn into_parts(self) -> (Wire, Bytes) {
-        let parts = self.connection.into_parts();
+        let parts = self.connection.expect("one that has answered is there").into_parts();
         (parts.io, parts.read_buf)
+    }
+}
+
+/// Lets a connection go on that has not ended. An error is told to whoever waits for an answer or its body.
+fn poll_on(connection: &mut Option<Connection<Wire, RequestBody>>, is_over: &mut bool, cx: &mut Context<'_>) {
+    if let Some(connection) = connection.as_mut().filter(|_| !*is_over) {
+        *is_over = Pin::new(connection).poll(cx).is_ready();
     }
 }

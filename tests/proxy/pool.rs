@@ -59,7 +59,7 @@ fn a_connection_closed_meanwhile_costs_no_request() {
     let upstream = Upstream::new();
     let (site, _daemon) = upstream.behind("");
     let mut client = connect(site.web);
-    for method in ["GET", "POST", "POST"] {
+    for method in ["GET", "POST", "POST", "GET", "GET"] {
         client.send(format!("{method} / HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n"));
         let (mut connection, _) = upstream.asked();
         connection.send(OK);

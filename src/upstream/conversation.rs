@@ -70,7 +70,10 @@ impl Conversation {
 
     /// Whether the next request can be asked, once an answer has ended.
     pub fn is_ready(&mut self, cx: &mut Context<'_>) -> bool {
-        self.drive(cx);
+        // Mostly it knows already from reading the last of that answer.
+        if self.sender.poll_ready(cx).is_pending() {
+            self.drive(cx);
+        }
         !self.is_over && matches!(self.sender.poll_ready(cx), Poll::Ready(Ok(())))
     }
 

@@ -210,7 +210,10 @@ impl Tls {
     fn start(folder: &Folder) -> Self {
         let mut command = std::process::Command::new("openssl");
         command.args("s_server -accept 127.0.0.1:0 -cert site.pem -key site.key -www".split(' '));
-        command.current_dir(folder.join("")).stdin(std::process::Stdio::null());
+        command
+            .current_dir(folder.join(""))
+            .stdin(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null());
         let mut process = command.stdout(std::process::Stdio::piped()).spawn().expect("it starts");
         let mut lines =
             std::io::BufRead::lines(std::io::BufReader::new(process.stdout.take().expect("piped")));

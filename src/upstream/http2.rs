@@ -12,6 +12,14 @@ use super::failure::{Failure, Kind};
 use super::pool::{Answered, How, Upstream, for_http2};
 use crate::guard::RequestBody;
 
+/// How much of an answer may come before its client takes it: a second or so behind a slow link, and what a client that
+/// takes nothing costs.
+const WINDOW: u32 = 256 * 1024;
+
+/// The connection's own window is never what holds a stream back (RFC 9113 section 6.9.1: no larger one is possible): a few
+/// clients that take nothing would use it up for all others.
+const OF_CONNECTION: u32 = (1 << 31) - 1;
+
 /// The connection, if there is one.
 #[derive(Debug, Default)]
 pub struct Http2(tokio::sync::Mutex<Option<SendRequest<RequestBody>>>);
@@ -60,8 +68,10 @@ impl Http2 {
         upstream: &Arc<Upstream>,
         how: &How,
     ) -> Result<(SendRequest<RequestBody>, bool), Failure> {
-        let mut connection = self.0.lock().await;
-        if let Some(sender) = connection.as_mut().filter(|sender| !sender.is_closed()) {
+        // A PROXY header speaks for one client alone.
+        let mut shared = if how.hello.is_none() { Some(self.0.lock().await) } else { None };
+        if let Some(sender) = shared.as_deref().and_then(Option::as_ref).filter(|sender| !sender.is_closed())
+        {
             return Ok((sender.clone(), true));
         }
         let origin = upstream.origin();
@@ -69,11 +79,14 @@ impl Http2 {
         let (wire, _) = connected.map_err(|failure| upstream.noted(failure))?;
         let mut builder = Builder::new(TokioExecutor::new());
         builder.timer(TokioTimer::new()).max_header_list_size(128 * 1024);
+        builder.initial_stream_window_size(WINDOW).initial_connection_window_size(OF_CONNECTION);
         let begun = builder.handshake(wire).await;
         let (sender, driver) = begun.map_err(|error| upstream.noted(Failure::of_hyper(origin, error)))?;
         // Ends with its last sender, or with the upstream's end of it; who waits for an answer is told of an error.
         tokio::spawn(async move { driver.await.is_ok() });
-        *connection = Some(sender.clone());
+        if let Some(shared) = &mut shared {
+            **shared = Some(sender.clone());
+        }
         Ok((sender, false))
     }
 }

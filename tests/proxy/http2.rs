@@ -210,7 +210,10 @@ impl Tls {
     fn start(folder: &Folder) -> Self {
         let mut command = std::process::Command::new("openssl");
         command.args("s_server -accept 127.0.0.1:0 -cert site.pem -key site.key -www".split(' '));
-        command.current_dir(folder.join("")).stdin(std::process::Stdio::null());
+        command
+            .current_dir(folder.join(""))
+            .stdin(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null());
         let mut process = command.stdout(std::process::Stdio::piped()).spawn().expect("it starts");
         let mut lines =
             std::io::BufRead::lines(std::io::BufReader::new(process.stdout.take().expect("piped")));
@@ -316,5 +319,76 @@ fn an_http2_upstream_that_leaves_is_connected_to_again() {
         });
         assert_eq!(connect(site.web).get("/").status(), 204);
         serving.join().expect("no panic");
+    }
+}
+
+/// Serves every request of one connection: `/much` gets as much as it takes, everything else a word.
+fn pouring(listener: std::net::TcpListener) {
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            listener.set_nonblocking(true).expect("an option");
+            let listener = tokio::net::TcpListener::from_std(listener).expect("a runtime");
+            let (stream, _) = listener.accept().await.expect("it connects");
+            let mut connection = h2::server::handshake(stream).await.expect("a handshake");
+            while let Some(Ok((request, mut respond))) = connection.accept().await {
+                let is_much = request.uri().path() == "/much";
+                tokio::spawn(async move {
+                    let mut send = respond.send_response(Response::new(()), false).expect("open");
+                    if !is_much {
+                        return send.send_data("ok".into(), true).expect("open");
+                    }
+                    let piece = Bytes::from(vec![0; 16 * 1024]);
+                    loop {
+                        send.reserve_capacity(piece.len());
+                        match std::future::poll_fn(|cx| send.poll_capacity(cx)).await {
+                            Some(Ok(len)) => send.send_data(piece.slice(..len), false).expect("open"),
+                            _ => return, // nobody wants more
+                        }
+                    }
+                });
+            }
+        });
+    });
+}
+
+#[test]
+fn those_who_take_nothing_hold_back_nobody_else_on_the_connection() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("h2c://{}", listener.local_addr().expect("bound"));
+    pouring(listener);
+    let (site, daemon) = start(&route(&url, ""));
+    assert_eq!(connect(site.web).get("/").text(), "ok");
+    let before = crate::errors::resident(&daemon, "VmHWM");
+    let mut stalled: Vec<_> = (0..20).map(|_| connect(site.web)).collect();
+    for client in &mut stalled {
+        client.ask("/much");
+        client.head();
+    }
+    for _ in 0..20 {
+        let mut client = connect(site.web);
+        // Before those who take nothing are sent off.
+        client.0.set_read_timeout(Some(std::time::Duration::from_secs(10))).expect("an option");
+        assert_eq!(client.get("/").text(), "ok");
+        std::thread::sleep(std::time::Duration::from_millis(50)); // so that what may come has come
+    }
+    let grown = crate::errors::resident(&daemon, "VmHWM") - before;
+    assert!(grown < 20 * 1024, "{grown} KiB more for twenty who take nothing");
+}
+
+#[test]
+fn a_proxy_header_goes_out_on_a_connection_of_its_own() {
+    let upstream = Upstream::new();
+    let url = upstream.url().replace("http:", "h2c:");
+    let (site, _daemon) = start(&route(&url, "proxy_protocol = true"));
+    for _ in 0..2 {
+        let mut client = connect(site.web);
+        client.ask("/");
+        let mut connection = upstream.accept();
+        let mut header = [0; 28];
+        std::io::Read::read_exact(&mut connection.0, &mut header).expect("a header");
+        let own = client.0.local_addr().expect("connected");
+        assert_eq!((&header[16..20], &header[24..26]), (&[127, 0, 0, 1][..], &own.port().to_be_bytes()[..]));
+        connection.expect("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     }
 }

@@ -36,6 +36,10 @@ class App(http.server.BaseHTTPRequestHandler):
             text = "\n".join(sorted(os.environ)) + "\n" + os.getcwd()
         elif name == "child":
             text = str(subprocess.Popen(["sleep", "1000"]).pid)
+        elif name == "upgrade":
+            return self.echo()
+        elif name == "events":
+            return self.tell_events()
         elif name == "agent":
             text = self.headers["user-agent"] or ""
         else:
@@ -49,6 +53,26 @@ class App(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def echo(self):
+        """Gives back what it gets, once it is no HTTP any more."""
+        self.send_response(101)
+        self.send_header("Connection", "upgrade")
+        self.send_header("Upgrade", self.headers["upgrade"])
+        self.end_headers()
+        self.close_connection = True
+        while piece := self.connection.recv(4096):
+            self.connection.sendall(piece)
+
+    def tell_events(self):
+        """An event each 50 ms, without end."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        self.close_connection = True
+        while True:
+            self.wfile.write(f"data: {os.getpid()}\n\n".encode())
+            time.sleep(0.05)
 
     def log_message(self, *_):
         pass

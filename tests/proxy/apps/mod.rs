@@ -12,6 +12,7 @@ mod failure;
 mod quiet;
 mod real;
 mod start;
+mod streams;
 
 /// Without the detours of a version manager.
 fn python() -> &'static str {

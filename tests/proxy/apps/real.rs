@@ -146,3 +146,37 @@ fn an_app_that_falls_asleep_by_itself_has_not_failed() {
     assert_eq!(log.matches("app inner sleeps, it has ended by itself").count(), 3, "{log}");
     assert!(!log.contains("failed"), "{log}");
 }
+
+#[test]
+fn nothing_is_lost_at_the_edge_of_its_sleep() {
+    let folder = crate::harness::Folder::new();
+    let config = folder.join("inner.toml");
+    std::fs::write(&config, format!("{SLOW}[[route]]\npath = \"/inner\"\ntext = \"inner\"\n"))
+        .expect("a file");
+    let site = Site::new(&format!(
+        "{SLOW}[[route]]\npath = \"/inner\"\napp = \"inner\"\n[app.inner]\nsleep_after = \"20ms\"\nsocket = \"pass\"\n\
+         run = [\"{DORMOUSE}\", \"serve\", \"--config\", \"{}\"]\n",
+        config.display()
+    ));
+    let daemon = site.wake();
+    let web = site.web;
+    let clients: Vec<_> = (0..2u64)
+        .map(|seed| {
+            std::thread::spawn(move || {
+                for round in 0..150 {
+                    let answer = connect(web).get("/inner");
+                    assert_eq!((answer.status(), answer.text()), (200, "inner"), "{}", answer.head);
+                    // Up to twice its quiet, so that many come just as it ends.
+                    let micros = (round * 7919 + seed * 104_729) % 40_000;
+                    std::thread::sleep(std::time::Duration::from_micros(micros));
+                }
+            })
+        })
+        .collect();
+    clients.into_iter().for_each(|client| client.join().expect("all are answered"));
+    daemon.signal(libc::SIGTERM);
+    let log = daemon.asleep();
+    let starts = log.matches("app inner starts").count();
+    assert!(starts > 20, "it slept only {starts} times");
+    assert!(!log.contains("failed"), "{log}");
+}

@@ -3,12 +3,14 @@
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use tokio::time::{Instant, sleep};
 
 use super::AppSettings;
@@ -96,10 +98,33 @@ fn own_path(settings: &AppSettings, folders: &Folders) -> io::Result<PathBuf> {
     }
 }
 
-/// Removes a socket at which nobody listens any more: its owner had no time to.
-fn remove_stale(path: &Path) -> io::Result<()> {
-    match UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
-        _ => Ok(()), // nothing there, or somebody, or no socket: whoever binds it is told
+/// Removes a socket at which nobody listens any more: its owner has ended, perhaps without time to.
+pub(super) fn remove_stale(path: &Path) -> io::Result<()> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK; // whoever listens there need not be quick to accept
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    match connect(&socket, &SocketAddrUnix::new(path)?) {
+        Err(Errno::CONNREFUSED) => std::fs::remove_file(path),
+        _ => Ok(()), // nothing there, or somebody: whoever binds it is told
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn a_socket_is_stale_when_nobody_listens_however_busy_who_does() {
+        let path = std::env::temp_dir().join(format!("dormouse-stale-{}.sock", std::process::id()));
+        let listener = UnixListener::bind(&path).expect("a socket");
+        rustix::net::listen(&listener, 0).expect("it listens");
+        let _waits = UnixStream::connect(&path).expect("there is room for one");
+        remove_stale(&path).expect("no error");
+        assert!(path.exists());
+        drop(listener);
+        remove_stale(&path).expect("no error");
+        assert!(!path.exists());
+        remove_stale(&path).expect("no error");
     }
 }

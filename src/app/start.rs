@@ -12,7 +12,7 @@ use hyper::{Request, StatusCode, Uri};
 use tokio::time::sleep;
 
 use super::AppSettings;
-use super::address::Address;
+use super::address::{Address, remove_stale};
 use super::child::Child;
 use super::program::Program;
 use super::settings::{AppKind, ProgramSettings};
@@ -83,7 +83,8 @@ pub struct Traces(Option<PathBuf>);
 impl Drop for Traces {
     fn drop(&mut self) {
         if let Some(path) = &self.0 {
-            let _ = std::fs::remove_file(path); // ours alone; already gone is as good
+            // Unless the same app, under a newer config, listens there already. Already gone is as good.
+            let _ = remove_stale(path);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use crate::app::{AppSettings, Configured, Folders};
+use crate::app::{App, AppKind, AppSettings, Configured, Folders};
 use crate::guard::{Places, Room};
 use crate::upstream::{Upstream, UpstreamSettings};
 
@@ -20,7 +20,7 @@ pub struct Lasting {
     /// Pools of connections.
     pub upstreams: Registry<UpstreamSettings, Upstream>,
     /// Apps.
-    pub apps: Registry<AppSettings, Configured>,
+    pub apps: Apps,
     /// Where apps run.
     pub folders: Arc<Folders>,
 }
@@ -34,6 +34,43 @@ impl Lasting {
     /// The places of a route, or of the server (`""`).
     pub fn places(&self, of: String, room: Room) -> Arc<Places> {
         self.places.get((of, room), |(_, room)| Places::new(*room))
+    }
+}
+
+/// Apps by their settings, and those that no config names any more until they are asleep.
+#[derive(Debug, Default)]
+pub struct Apps {
+    configured: Registry<AppSettings, Configured>,
+    /// Who names a unit, under whatever settings.
+    units: Registry<String, ()>,
+    all: Mutex<Vec<Weak<App>>>,
+}
+
+impl Apps {
+    /// The one with these settings, made if there is none.
+    pub fn get(&self, settings: AppSettings, folders: &Arc<Folders>) -> Arc<Configured> {
+        self.configured.get(settings, |settings| {
+            let unit = match &settings.kind {
+                AppKind::Unit { unit, .. } => Some(self.units.get(unit.clone(), |_| Arc::new(()))),
+                AppKind::Program(_) => None,
+            };
+            let configured = Configured::new(settings, folders, unit);
+            let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner); // a list is whole after any panic
+            all.retain(|app| app.strong_count() > 0);
+            all.push(Arc::downgrade(&**configured));
+            configured
+        })
+    }
+
+    /// Those that a config names.
+    pub fn configured(&self) -> Vec<Arc<Configured>> {
+        self.configured.all()
+    }
+
+    /// Those, and all that still run.
+    pub fn all(&self) -> Vec<Arc<App>> {
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().filter_map(Weak::upgrade).collect()
     }
 }
 

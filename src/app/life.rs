@@ -321,7 +321,9 @@ impl App {
                 tracing::info!(app = %name, "app {name} sleeps, it has ended by itself");
             }
             // The next dormouse, or the next config, takes it over.
-            End::Quiet if matches!(running, Running::Unit(_)) && self.is_left_to_others(control) => {
+            End::Quiet
+                if matches!(running, Running::Unit(_)) && self.is_left_to_others(control.is_draining()) =>
+            {
                 self.state().enter(Phase::Stopping);
                 tracing::info!(app = %name, "app {name} is left running");
             }
@@ -344,8 +346,9 @@ impl App {
         }
     }
 
-    fn is_left_to_others(&self, control: &Control) -> bool {
-        control.is_draining() || self.state().is_abandoned
+    /// Whether its unit is not to be stopped: by the next dormouse, or under the settings of the next config.
+    fn is_left_to_others(&self, is_leaving: bool) -> bool {
+        is_leaving || (self.state().is_abandoned && self.unit.strong_count() > 0)
     }
 
     /// Notes a failure; whoever waits is told its id.

@@ -11,7 +11,7 @@
 //!
 //! An app that is not asleep holds dormouse awake, from its first request to its end, which restarts no clock.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use tokio::sync::Notify;
@@ -44,27 +44,35 @@ pub use waking::NoApp;
 
 /// One app, as a config names it. When no config does any more, and its last request has ended, it is stopped.
 #[derive(Debug)]
-pub struct Configured(Arc<App>);
+pub struct Configured {
+    app: Arc<App>,
+    /// All who name the same unit have it.
+    unit: Option<Arc<()>>,
+}
 
 /// One app.
 #[derive(Debug)]
 pub struct App {
     settings: AppSettings,
     folders: Arc<Folders>,
+    /// Whoever names its unit; nobody if it is none.
+    unit: Weak<()>,
     state: Mutex<State>,
     /// Told at each change of phase, and when the task that watches it has to look.
     changed: Notify,
 }
 
 impl Configured {
-    /// An app that is asleep.
-    pub fn new(settings: &AppSettings, folders: &Arc<Folders>) -> Arc<Self> {
-        Arc::new(Self(Arc::new(App {
+    /// An app that is asleep. All who name the same unit have the same `unit`.
+    pub fn new(settings: &AppSettings, folders: &Arc<Folders>, unit: Option<Arc<()>>) -> Arc<Self> {
+        let app = Arc::new(App {
             settings: settings.clone(),
             folders: folders.clone(),
+            unit: unit.as_ref().map(Arc::downgrade).unwrap_or_default(),
             state: Mutex::new(State::asleep()),
             changed: Notify::new(),
-        })))
+        });
+        Arc::new(Self { app, unit })
     }
 }
 
@@ -72,14 +80,15 @@ impl std::ops::Deref for Configured {
     type Target = Arc<App>;
 
     fn deref(&self) -> &Arc<App> {
-        &self.0
+        &self.app
     }
 }
 
 impl Drop for Configured {
     fn drop(&mut self) {
-        self.0.state().is_abandoned = true;
-        self.0.changed.notify_waiters();
+        self.unit = None; // before it is looked for
+        self.app.state().is_abandoned = true;
+        self.app.changed.notify_waiters();
     }
 }
 

@@ -72,7 +72,7 @@ impl Daemon {
 
     /// Takes over the units that an earlier dormouse has left running. Without any, this costs nothing.
     fn adopt_units(&self) {
-        for app in self.0.source.lasting().apps.all() {
+        for app in self.0.source.lasting().apps.configured() {
             if matches!(app.settings().kind, AppKind::Unit { .. }) {
                 tokio::spawn(app::adopt(Arc::clone(&app), self.0.control.clone()));
             }

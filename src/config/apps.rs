@@ -68,7 +68,7 @@ fn app(
     let known: Vec<_> = SECTION.keys.iter().map(|key| key.name).collect();
     table.unknown_keys(&known).for_each(|fault| faults.add(fault));
     let settings = AppSettings::read(&entry.name, &mut Reader::new(table, faults), after)?;
-    Some(lasting.apps.get(settings, |settings| Configured::new(settings, &lasting.folders)))
+    Some(lasting.apps.get(settings, &lasting.folders))
 }
 
 /// It stands in the journal, and in the names of files.

@@ -98,7 +98,7 @@ mod tests {
             fs::write(&here, config).expect("a file");
             let source = Source::new(Some(&here));
             let loaded = source.read();
-            let apps = source.lasting().apps.all();
+            let apps = source.lasting().apps.configured();
             assert!(
                 loaded.is_ok(),
                 "{config}: {:?}",

@@ -40,6 +40,11 @@ class App(http.server.BaseHTTPRequestHandler):
             return self.echo()
         elif name == "events":
             return self.tell_events()
+        elif name == "for-ever":
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"x")
+            time.sleep(1000)
         elif name == "agent":
             text = self.headers["user-agent"] or ""
         else:
@@ -108,6 +113,10 @@ def serve():
 
 if SAID("TERM") == "ignored":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+elif SAID("TERM") == "told":
+    signal.signal(signal.SIGTERM, lambda *_: (gate(SAID("GATE") + ".end"), os._exit(0)))
+elif SAID("TERM") == "deaf":
+    signal.signal(signal.SIGTERM, lambda *_: (os.close(3), gate(SAID("END")), os._exit(0)))
 elif SAID("TERM") == "slow":
     signal.signal(signal.SIGTERM, lambda *_: (time.sleep(1), os._exit(0)))
 if SAID("BROKEN") and os.path.exists(SAID("BROKEN")):

@@ -132,3 +132,47 @@ fn a_reload_keeps_an_app_that_is_the_same_and_replaces_another() {
     gone(first);
     assert!(is_alive(second));
 }
+
+#[test]
+fn one_of_an_older_config_has_its_time_to_end_too() {
+    let config = format!("{SLOW}drain = \"6s\"\n"); // it stops accepting five seconds before that
+    let wiki = Wiki::new(&config, "env = { TERM = \"told\", GATE = \"FOLDERstart\" }");
+    let (start, end) = (wiki.gate(), Gate::new(&wiki.site.unit.folder, "start.end"));
+    let mut daemon = wiki.wake();
+    let mut client = wiki.client();
+    client.ask("/for-ever");
+    start.arrived().open();
+    client.head();
+    wiki.configure(&config, "");
+    daemon.signal(libc::SIGHUP);
+    daemon.hear("RELOADING=1");
+    wiki.until("up, in use by 1 request");
+    daemon.signal(libc::SIGTERM);
+    let told = end.arrived();
+    assert!(daemon.is_running());
+    told.open();
+    let (status, log) = daemon.left();
+    assert!(status.success());
+    assert!(log.contains("app wiki sleeps"), "{log}");
+}
+
+#[test]
+fn an_address_that_the_next_one_has_taken_stays_its_own() {
+    let keys = "socket = \"pass\"\naddress = \"unix:FOLDERown.sock\"\n";
+    let old = format!("{keys}env = {{ TERM = \"deaf\", END = \"FOLDERend\" }}");
+    let wiki = Wiki::new(SLOW, &old);
+    let end = Gate::new(&wiki.site.unit.folder, "end");
+    let mut daemon = wiki.wake();
+    let (first, _) = wiki.ask();
+    wiki.configure(SLOW, keys);
+    daemon.signal(libc::SIGHUP);
+    daemon.hear("RELOADING=1");
+    // It listens no more, and takes its time.
+    let ending = end.arrived();
+    let (second, _) = wiki.ask();
+    assert!(is_alive(first) && is_alive(second));
+    ending.open();
+    wiki.until_alone();
+    assert!(wiki.site.unit.folder.join("own.sock").exists());
+    assert_eq!(wiki.ask(), (second, 2));
+}

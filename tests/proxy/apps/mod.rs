@@ -71,6 +71,19 @@ impl Wiki {
         Some(app["doing"].as_str().expect("text").to_owned())
     }
 
+    /// Waits until no other than the app of this config is awake.
+    pub fn until_alone(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let look = self.site.json();
+            let held_by = look["held_by"].as_array().expect("a list");
+            if held_by.iter().filter(|holder| holder["what"] == "app").count() == 1 {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{held_by:?}");
+        }
+    }
+
     /// Waits until `why` says so of the app; "asleep" if it says nothing.
     pub fn until(&self, text: &str) {
         let deadline = Instant::now() + PATIENCE;

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -58,6 +59,16 @@ async fn without_a_socket_nothing_is_said_of_one() {
     let home = own("HOME").or(Some("HOME=/tmp".into()));
     let expected: Vec<String> = [home, own("LANG"), own("PATH"), own("USER")].into_iter().flatten().collect();
     assert_eq!(told, expected);
+}
+
+#[tokio::test]
+async fn it_gets_no_other_descriptor() {
+    // As whoever started us may have left it.
+    let left = std::fs::File::open("/dev/null").expect("a file");
+    rustix::io::fcntl_setfd(&left, rustix::io::FdFlags::empty()).expect("a flag");
+    let script = format!("[ -e /proc/$$/fd/0 ] && [ ! -e /proc/$$/fd/{} ]", left.as_raw_fd());
+    let mut child = Child::start(&program(&["sh", "-c", &script])).expect("it starts");
+    assert!(ended(&mut child).await.is_success());
 }
 
 #[tokio::test]

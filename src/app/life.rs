@@ -57,8 +57,11 @@ pub async fn adopt(app: Arc<App>, control: Control) {
         _ => return,
     };
     let Some(hold) = control.hold() else { return };
+    let group = start::group(origin);
+    // One that runs may not listen yet.
+    let is_up = is_up && start::is_ready(&app.settings, &group).await;
     let from = match is_up {
-        true => From::Running(Running::Unit(unit), start::group(origin)),
+        true => From::Running(Running::Unit(unit), group),
         false => From::Nothing, // to be started again is to wait for its start
     };
     {
@@ -209,7 +212,7 @@ async fn died(running: &mut Running) -> String {
     match running {
         Running::Child(child, _) => describe(&child.exited().await),
         Running::Unit(unit) => {
-            let _ = unit.ended().await; // whatever it is by then
+            unit.ended().await; // whatever it is by then
             format!("{} has stopped (journalctl -u {})", unit.name(), unit.name())
         }
     }

@@ -166,15 +166,19 @@ pub fn group(origin: &Origin) -> Arc<Group> {
 pub async fn until_ready(settings: &AppSettings, group: &Group) {
     let mut wait = FIRST_LOOK;
     loop {
-        let is_ready = match &settings.ready {
-            Some(path) => ask(group, path).await.is_some_and(|status| status.as_u16() < 400),
-            None => group.upstreams()[0].connect_ahead(LOOK_TAKES).await,
-        };
-        if is_ready {
+        if is_ready(settings, group).await {
             return;
         }
         sleep(wait).await;
         wait = wait.mul_f64(1.2).min(LAST_LOOK);
+    }
+}
+
+/// Whether it is ready now.
+pub async fn is_ready(settings: &AppSettings, group: &Group) -> bool {
+    match &settings.ready {
+        Some(path) => ask(group, path).await.is_some_and(|status| status.as_u16() < 400),
+        None => group.upstreams()[0].connect_ahead(LOOK_TAKES).await,
     }
 }
 

@@ -129,15 +129,23 @@ impl Unit {
     }
 
     /// Returns when it has ended, whoever ended it, and how. It may take a second to notice, ten where no cgroup shows
-    /// it; a unit that ended and was started again in between has not ended.
-    ///
-    /// # Errors
-    /// When systemd cannot be asked.
-    pub async fn ended(&self) -> Result<UnitState, UnitError> {
+    /// it; a unit that ended and was started again in between has not ended, nor has one that systemd cannot be asked
+    /// about.
+    pub async fn ended(&self) -> UnitState {
+        let mut is_told = false;
         loop {
-            let facts = self.facts().await?;
+            let facts = match self.facts().await {
+                Ok(facts) => facts,
+                Err(error) => {
+                    if !std::mem::replace(&mut is_told, true) {
+                        tracing::warn!(unit = self.name(), %error, "whether {} still runs is not known: {error}", self.name());
+                    }
+                    tokio::time::sleep(self.ask).await;
+                    continue;
+                }
+            };
             match facts.state() {
-                Some(state) if state.has_ended() => return Ok(state),
+                Some(state) if state.has_ended() => return state,
                 Some(UnitState::Active) | None => match self.cgroup(&facts.cgroup) {
                     Some(cgroup) => self.until_gone(&cgroup).await,
                     None => tokio::time::sleep(self.ask).await,

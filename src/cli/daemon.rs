@@ -67,6 +67,7 @@ impl Daemon {
             tracing::info!(file = %self.0.source.file().display(), "the config is taken up");
         }
         self.0.control.set_settings(loaded.settings.clone());
+        self.adopt_units();
         Some(loaded)
     }
 

@@ -97,7 +97,8 @@ impl AppSettings {
         let busy = path_asked(reader, &BUSY);
         let sleep_after =
             if reader.has(&SLEEP_AFTER) { reader.duration_or_never(&SLEEP_AFTER) } else { after };
-        let never_wake = reader.texts(&NEVER_WAKE).unwrap_or_default();
+        let never_wake = never_wake(reader);
+        no_effect(reader, sleep_after);
         let settings = Self {
             name: name.to_owned(),
             kind: kind?,
@@ -109,7 +110,7 @@ impl AppSettings {
             busy_at_most: reader.duration(&BUSY_AT_MOST),
             queue: usize::try_from(reader.integer(&QUEUE)?).ok()?,
             shows_page: reader.text(&WAITING)? == "page",
-            never_wake: never_wake.into_iter().map(|entry| exempt(entry.text)).collect(),
+            never_wake,
             asleep_status: reader.status(&ASLEEP_STATUS)?.as_u16(),
         };
         Some(settings)
@@ -156,15 +157,41 @@ fn program(reader: &mut Reader<'_>) -> Option<AppKind> {
         let fault = Fault::new(&reader.place(&RUN), "nothing tells the program the path of its socket");
         reader.fault(fault.help("write {socket} where it belongs in `run` or `env`"));
     }
-    for (name, _) in &env {
-        if name.text.is_empty() || name.text.contains(['=', '\0']) {
-            reader.fault(Fault::new(name.place, format!("{:?} is no name for a variable", name.text)));
-        }
+    if let Some(first) = run.first().filter(|first| first.text.is_empty()) {
+        let fault = Fault::new(first.place, "the first of `run` is the program, and this one has no name");
+        reader.fault(fault.help(format!("for example: {}", RUN.line())));
+    }
+    for text in run.iter().chain(env.iter().map(|(_, value)| value)).filter(|it| it.text.contains('\0')) {
+        reader.fault(Fault::new(text.place, "no argument or variable holds a NUL").help("leave it out"));
+    }
+    for (name, value) in &env {
+        variable(reader, *name, *value, (&socket, is_told));
     }
     let dir = reader.path(&DIR).map(PathBuf::from);
     let run = run.into_iter().map(|argument| argument.text.to_owned()).collect();
     let env = env.into_iter().map(|(name, value)| (name.text.to_owned(), value.text.to_owned())).collect();
     Some(AppKind::Program(ProgramSettings { run, env, dir, socket }))
+}
+
+/// Complains of a variable that cannot be, or that will not do what it seems to.
+fn variable(
+    reader: &mut Reader<'_>,
+    name: Placed<'_>,
+    value: Placed<'_>,
+    (socket, is_told): (&SocketKind, bool),
+) {
+    if name.text.is_empty() || name.text.contains(['=', '\0']) {
+        reader.fault(Fault::new(name.place, format!("{:?} is no name for a variable", name.text)));
+    }
+    if name.text == "PORT" && *socket == SocketKind::Port && !is_told {
+        let fault =
+            Fault::new(value.place, "the port is chosen at each start, and nothing tells the program");
+        reader.fault(fault.help("leave PORT out, and it is set; or write {port} where it belongs"));
+    }
+    if matches!(name.text, "LISTEN_FDS" | "LISTEN_PID") && matches!(socket, SocketKind::Pass(_)) {
+        let fault = Fault::new(name.place, format!("{} is set with the socket", name.text));
+        reader.fault(fault.help("leave it out"));
+    }
 }
 
 /// Whether the address is told there; a placeholder that will not be filled in is a mistake.
@@ -227,6 +254,34 @@ fn path_asked(reader: &mut Reader<'_>, key: &Key) -> Option<Option<String>> {
         reader.fault(fault.help(format!("for example: {}", key.line())));
     }
     path.map(|path| Some(path.to_owned()))
+}
+
+/// Complains of keys that do nothing without another one.
+fn no_effect(reader: &mut Reader<'_>, sleep_after: Option<Duration>) {
+    for (key, needed) in [(BUSY_AT_MOST, BUSY), (ASLEEP_STATUS, NEVER_WAKE)] {
+        if reader.has(&key) && !reader.has(&needed) {
+            let what = format!("`{}` has no effect without `{}`", key.name, needed.name);
+            let fault = Fault::absence(&reader.place(&key), what);
+            reader.fault(fault.help(format!("leave it out, or add for example: {}", needed.line())));
+        }
+    }
+    if reader.has(&BUSY) && sleep_after.is_none() {
+        let fault =
+            Fault::new(&reader.place(&BUSY), "this app never sleeps, so nobody asks whether it is busy");
+        reader.fault(fault.help(format!("leave it out, or write for example: {}", SLEEP_AFTER.line())));
+    }
+}
+
+fn never_wake(reader: &mut Reader<'_>) -> Vec<Exempt> {
+    let texts = reader.texts(&NEVER_WAKE).unwrap_or_default();
+    for text in &texts {
+        if text.text.is_empty() || (!text.text.starts_with('/') && text.text.contains('*')) {
+            let what = format!("{:?} is neither a path nor a part of a User-Agent", text.text);
+            let fault = Fault::new(text.place, what);
+            reader.fault(fault.help(format!("for example: {}", NEVER_WAKE.line())));
+        }
+    }
+    texts.into_iter().map(|entry| exempt(entry.text)).collect()
 }
 
 fn exempt(text: &str) -> Exempt {

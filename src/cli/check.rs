@@ -22,6 +22,7 @@ pub fn run(arguments: &Check) -> u8 {
         Ok(loaded) => {
             let mut report = report(source.file(), is_there, &loaded);
             let apps = source.lasting().apps.configured();
+            report += &advice::of_idle(&loaded.idle_apps);
             report += &advice::advice(source.file(), apps.iter().map(|app| app.settings()), Path::new("/"));
             // A reader that leaves early (`| head`) is no fault of the config.
             let _ = io::stdout().lock().write_all(report.as_bytes());

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::keys::{SECTION, UNIT};
+use crate::app::keys::{ADDRESS, RUN, SECTION, UNIT};
 use crate::app::{AppSettings, Configured};
 use crate::lasting::Lasting;
-use crate::schema::{Entry, Fault, Faults, Item, Reader, Table, Value};
+use crate::schema::{Entry, Fault, Faults, Item, Key, Reader, Table, Value};
 
 /// The apps of a config by their names; `None` for those that are not right.
 pub(super) type Apps = BTreeMap<String, Option<Arc<Configured>>>;
@@ -25,21 +25,25 @@ pub(super) fn read(
     let Some(Value::Table(apps)) = document.get(APP).map(|entry| &entry.item.value) else {
         return Apps::new();
     };
-    one_app_a_unit(&apps.entries, faults);
+    one_app_each(&UNIT, &apps.entries, faults);
+    one_app_each(&ADDRESS, &apps.entries, faults);
     apps.entries.iter().map(|entry| (entry.name.clone(), app(entry, after, lasting, faults))).collect()
 }
 
-/// Of two apps that are the same unit, each would stop the other's.
-fn one_app_a_unit(apps: &[Entry], faults: &mut Faults) {
+/// Of two apps that are the same unit, each would stop the other's; two programs cannot listen at one address.
+fn one_app_each(key: &Key, apps: &[Entry], faults: &mut Faults) {
     let mut seen = BTreeMap::new();
     for app in apps {
         let Value::Table(table) = &app.item.value else { continue };
-        let Some(Item { value: Value::Text(unit), place }) = table.get(UNIT.name).map(|unit| &unit.item)
+        let Some(Item { value: Value::Text(text), place }) = table.get(key.name).map(|entry| &entry.item)
         else {
             continue;
         };
-        if let Some((name, other)) = seen.insert(unit, (&app.name, place)) {
-            let fault = Fault::new(place, format!("{unit} is the app {name:?} already"));
+        if key.name == ADDRESS.name && table.get(RUN.name).is_none() {
+            continue; // a unit's own business
+        }
+        if let Some((name, other)) = seen.insert(text, (&app.name, place)) {
+            let fault = Fault::new(place, format!("{text} is the app {name:?} already"));
             faults.add(fault.other(other, "there").help(format!("routes may share it: app = {name:?}")));
         }
     }

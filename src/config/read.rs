@@ -19,6 +19,8 @@ pub struct Loaded {
     pub site: Site,
     /// What the engine is told.
     pub settings: Settings,
+    /// Apps that no route names.
+    pub idle_apps: Vec<String>,
 }
 
 /// Reads a config. `sockets` are the names systemd passed, where they are known.
@@ -50,7 +52,10 @@ pub(super) fn read(text: &str, sockets: Option<&[String]>, lasting: &Lasting) ->
     match router {
         Some(router) if faults.is_empty() => {
             let places = limits.room.map(|room| lasting.places(String::new(), room));
-            Ok(Loaded { site: Site { router, routes, places, is_provisional: false }, settings })
+            let site = Site { router, routes, places, is_provisional: false };
+            let is_named = |name: &String| site.routes.iter().any(|route| route.names_app(name));
+            let idle_apps = apps.into_keys().filter(|name| !is_named(name)).collect();
+            Ok(Loaded { site, settings, idle_apps })
         }
         _ => Err(faults.into_sorted()),
     }
@@ -67,6 +72,10 @@ fn top_level(document: &Table, faults: &mut Faults) {
                 );
             }
             Value::Table(_) if entry.name == APP => {}
+            Value::List(_) if entry.name == APP => {
+                let fault = Fault::new(&entry.place, "an app stands in single brackets, with its name");
+                faults.add(fault.help("write [app.NAME]"));
+            }
             Value::Table(_) if SECTIONS.iter().any(|section| section.name == entry.name) => {}
             _ if entry.name == ROUTE || SECTIONS.iter().any(|section| section.name == entry.name) => {
                 let brackets =

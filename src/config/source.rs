@@ -120,7 +120,7 @@ impl Source {
             }
             None => {
                 let site = Site::stand_in("unavailable", Box::new(Unavailable), false);
-                let loaded = Loaded { site, settings: Settings::default() };
+                let loaded = Loaded { site, settings: Settings::default(), idle_apps: Vec::new() };
                 Outcome::Unavailable(diagnostics, self.finish(loaded))
             }
         }

@@ -40,7 +40,13 @@ impl Fault {
         let fault = Self::new(&entry.place, format!("unknown {what} {:?}", entry.name));
         match nearest(&entry.name, known.iter().copied()) {
             Some(nearest) => fault.help(format!("did you mean {nearest:?}?")),
-            None => fault.help(format!("known here: {}", known.join(", "))),
+            None => {
+                // Several verbs may have the same.
+                let is_first = |(at, name): &(usize, &&str)| !known[..*at].contains(*name);
+                let names: Vec<_> =
+                    known.iter().enumerate().filter(is_first).map(|(_, name)| *name).collect();
+                fault.help(format!("known here: {}", names.join(", ")))
+            }
         }
     }
 

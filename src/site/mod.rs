@@ -49,6 +49,13 @@ pub struct Route {
     pub keeps_awake: KeepsAwake,
 }
 
+impl Route {
+    /// Whether its requests are for the app of this name.
+    pub fn names_app(&self, name: &str) -> bool {
+        self.verb == "app" && self.operand == name
+    }
+}
+
 /// Where a request goes.
 enum Way<'s, 'r> {
     /// To a route.

@@ -71,7 +71,7 @@ impl OriginError {
             Self::Path(_) => {
                 "`strip_prefix` and `add_prefix` change the path that is sent, not the address".to_owned()
             }
-            Self::NoScheme(text) => format!("write \"http://{text}\""),
+            Self::NoScheme(text) if !text.is_empty() => format!("write \"http://{text}\""),
             _ => r#"for example: "http://127.0.0.1:3000" or "unix:/run/app.sock""#.to_owned(),
         }
     }

@@ -26,6 +26,16 @@ pub fn advice<'a>(file: &Path, apps: impl Iterator<Item = &'a AppSettings>, root
     of_units.chain(for_programs(file, &programs, root)).map(|advice| format!("\n{advice}")).collect()
 }
 
+/// Apps that nothing will ever start.
+pub fn of_idle(names: &[String]) -> String {
+    let warning = |name: &String| {
+        format!(
+            "\nwarning: no route names app {name}, so nothing starts it; a route does by: app = {name:?}\n"
+        )
+    };
+    names.iter().map(warning).collect()
+}
+
 /// The polkit rule for a unit that the shipped one does not cover, unless it is installed.
 fn for_unit(unit: &str, apps: &BTreeSet<&str>, root: &Path) -> Option<String> {
     let Rule { file, content } = rule_for(unit, USER)?;

@@ -325,3 +325,68 @@ fn a_unit_is_one_app_and_not_dormouse() {
     let own = wrong(&app("a", "dormouse@blog.service"));
     assert!(own[0].starts_with("2:8: \"dormouse@blog.service\" is dormouse itself"), "{own:?}");
 }
+
+#[test]
+fn what_would_do_nothing_in_an_app_is_told() {
+    let cases: &[(&str, &str)] = &[
+        (
+            "run = ['']",
+            "2:8: the first of `run` is the program, and this one has no name, for example: run = [\"/usr/bin/node\", \
+             \"/srv/wiki/server.js\"]",
+        ),
+        ("run = ['x', \"a\\u0000\"]", "2:13: no argument or variable holds a NUL, leave it out"),
+        (
+            "run = ['x']\nbusy_at_most = '1h'",
+            "3:16: `busy_at_most` has no effect without `busy`, leave it out, or add for example: busy = \"GET /busy\"",
+        ),
+        (
+            "run = ['x']\nasleep_status = 503",
+            "3:17: `asleep_status` has no effect without `never_wake`, leave it out, or add for example: never_wake = \
+             [\"/healthz\", \"UptimeRobot\"]",
+        ),
+        (
+            "run = ['x']\nsleep_after = 'never'\nbusy = 'GET /busy'",
+            "4:8: this app never sleeps, so nobody asks whether it is busy, leave it out, or write for example: \
+             sleep_after = \"10m\"",
+        ),
+        (
+            "run = ['x']\nnever_wake = ['']",
+            "3:15: \"\" is neither a path nor a part of a User-Agent, for example: never_wake = [\"/healthz\", \
+             \"UptimeRobot\"]",
+        ),
+        (
+            "run = ['x']\nenv = { PORT = '3000' }",
+            "3:16: the port is chosen at each start, and nothing tells the program, leave PORT out, and it is set; or \
+             write {port} where it belongs",
+        ),
+        (
+            "run = ['x']\nsocket = 'pass'\nenv = { LISTEN_FDS = '2' }",
+            "4:9: LISTEN_FDS is set with the socket, leave it out",
+        ),
+    ];
+    for (app, expected) in cases {
+        assert_eq!(wrong(&format!("[app.wiki]\n{app}\n")), [*expected]);
+    }
+    for right in ["run = ['x', '{port}']\nenv = { PORT = '1' }", "run = ['x']\nenv = { PORT = '{port}' }"] {
+        assert_eq!(wrong(&format!("[app.wiki]\n{right}\n")), [""; 0]);
+    }
+    assert_eq!(
+        wrong("[[app]]\nrun = ['x']\n"),
+        ["1:3: an app stands in single brackets, with its name, write [app.NAME]"]
+    );
+}
+
+#[test]
+fn an_address_is_one_app_s_own() {
+    let app = |name: &str| format!("[app.{name}]\nrun = ['x']\nsocket = 'pass'\naddress = 'unix:/run/x'\n");
+    assert_eq!(
+        wrong(&(app("a") + &app("b"))),
+        ["8:11: unix:/run/x is the app \"a\" already, routes may share it: app = \"a\""]
+    );
+}
+
+#[test]
+fn apps_that_no_route_names_are_known() {
+    let text = "[app.a]\nrun = ['x']\n[app.b]\nrun = ['y']\n[[route]]\npath = '/'\napp = 'b'\n";
+    assert_eq!(read(text, None, &Lasting::default()).expect("a good config").idle_apps, ["a"]);
+}

@@ -45,10 +45,7 @@ impl Folders {
     pub(super) fn of_sockets(&self) -> io::Result<PathBuf> {
         let (folder, is_ours) = match &self.runtime {
             Some(runtime) => (runtime.clone(), false),
-            None => {
-                let name = format!("dormouse-apps-{}", std::process::id());
-                (std::env::temp_dir().join(name), true)
-            }
+            None => (Self::own(), true),
         };
         match DirBuilder::new().recursive(!is_ours).mode(0o700).create(&folder) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -57,6 +54,18 @@ impl Folders {
                 if is_private { Ok(folder) } else { Err(error) }
             }
             made => made.map(|()| folder),
+        }
+    }
+
+    /// A private folder of this process.
+    fn own() -> PathBuf {
+        std::env::temp_dir().join(format!("dormouse-apps-{}", std::process::id()))
+    }
+
+    /// The process leaves: a folder of its own goes with it, unless something is in it.
+    pub fn leave(&self) {
+        if self.runtime.is_none() {
+            let _ = std::fs::remove_dir(Self::own()); // mostly there is none
         }
     }
 
@@ -211,4 +220,23 @@ pub fn not_ready(settings: &AppSettings) -> String {
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_our_own_goes_with_us_and_no_other() {
+        let own = Folders::default();
+        let folder = own.of_sockets().expect("a folder");
+        assert!(folder.is_dir());
+        own.leave();
+        assert!(!folder.exists());
+        let given = Folders { runtime: Some(folder.clone()), state: None };
+        assert_eq!(given.of_sockets().expect("a folder"), folder);
+        given.leave();
+        assert!(folder.exists());
+        own.leave();
+    }
 }

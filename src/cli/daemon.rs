@@ -231,6 +231,7 @@ impl Hooks for Reloading {
 
     fn left(&self, life: &Life) {
         self.daemon.close_control_socket();
+        self.daemon.0.source.lasting().folders.leave();
         self.daemon.keep(life);
     }
 

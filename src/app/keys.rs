@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use crate::schema::{Key, Kind, Section};
 
-pub const RUN: Key = Key::new("run", Kind::List, "The program and its arguments; no shell reads them.")
+pub const RUN: Key = Key::new(
+    "run",
+    Kind::List,
+    "The program and its arguments; no shell reads them. Without a slash the program is looked for in PATH, a relative \
+     path begins at `dir`.",
+)
     .example(r#"["/usr/bin/node", "/srv/wiki/server.js"]"#);
 pub const ENV: Key = Key::new(
     "env",
@@ -13,7 +18,8 @@ pub const ENV: Key = Key::new(
 )
 .example(r#"{ NODE_ENV = "production" }"#);
 pub const DIR: Key =
-    Key::new("dir", Kind::Path, "Where it runs; by default the state directory.").example("/srv/wiki");
+    Key::new("dir", Kind::Path, "Where it runs, and its HOME; by default the state directory.")
+        .example("/srv/wiki");
 pub const SOCKET: Key = Key::new(
     "socket",
     Kind::OneOf(&["port", "unix", "pass"]),

@@ -3,7 +3,7 @@
 //! - `settings`, `keys`: `[app.NAME]`;
 //! - [`App`]: its `state`; `waking`: what a request finds, and waits for; [`Lease`]: who uses it (`usage`); [`Sight`]: what
 //!   there is to tell of it;
-//! - `life`: the one task that starts it, watches it and stops it again;
+//! - `life`: the one task that starts it, watches it (`watch`) and stops it again;
 //! - `start`: from a program or unit to an address that answers; `address`: where a program listens;
 //! - `child` (with `program`, `exec`, `output`, `lines`): a program that runs below us;
 //! - `unit`: a service of systemd's, over D-Bus;
@@ -34,6 +34,7 @@ mod state;
 pub mod unit;
 mod usage;
 mod waking;
+mod watch;
 
 pub use life::adopt;
 pub use settings::{AppKind, AppSettings, Exempt};

@@ -70,9 +70,13 @@ impl Folders {
     }
 
     /// Where programs run unless they say otherwise: the state directory, made if it is not there.
-    fn of_programs(&self) -> PathBuf {
-        let state = self.state.clone().filter(|state| std::fs::create_dir_all(state).is_ok());
-        state.unwrap_or_else(|| "/".into())
+    fn of_programs(&self) -> Result<PathBuf, String> {
+        let Some(state) = &self.state else { return Ok("/".into()) };
+        let made = std::fs::create_dir_all(state);
+        made.map_err(|error| {
+            format!("cannot make the state directory {}: {error}; see `dir`", state.display())
+        })?;
+        Ok(state.clone())
     }
 }
 
@@ -145,7 +149,10 @@ async fn start_program(
         name: settings.name.clone(),
         run: program.run.iter().map(|argument| fill(argument).into()).collect(),
         env,
-        dir: program.dir.clone().unwrap_or_else(|| folders.of_programs()),
+        dir: match &program.dir {
+            Some(dir) => dir.clone(),
+            None => folders.of_programs()?,
+        },
         socket: passed.map(Arc::new),
     };
     let traces = Traces(path);

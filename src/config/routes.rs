@@ -54,7 +54,8 @@ pub(super) fn read(table: &Table, around: &Around<'_>, faults: &mut Faults) -> O
     let hosts = common::hosts(&mut reader);
     let socket = common::socket(&mut reader, around.sockets);
     let methods = common::methods(&mut reader);
-    let chain = Chain::read(&mut reader, around.of_server, |room| {
+    let waits = verb.map_or(&["connect", "idle"][..], |verb| verb.schema.waits);
+    let chain = Chain::read(&mut reader, around.of_server, waits, |room| {
         let hosts: Vec<_> = hosts.iter().map(ToString::to_string).collect();
         let name = format!("{} {} {socket:?} {methods:?}", path.unwrap_or_default(), hosts.join(" "));
         around.lasting.places(name, room)

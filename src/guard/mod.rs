@@ -115,8 +115,13 @@ impl Chain {
         Self { guards, finishers, ..Self::default() }
     }
 
-    /// Reads a route's table; `places` finds those of the route if it limits what it has in flight.
-    pub fn read(reader: &mut Reader<'_>, server: OfServer, places: impl FnOnce(Room) -> Arc<Places>) -> Self {
+    /// Reads a route's table; of `waits_of_others` see [`crate::schema::Verb::waits`]; `places` finds those of the route if it limits what it has in flight.
+    pub fn read(
+        reader: &mut Reader<'_>,
+        server: OfServer,
+        waits_of_others: &[&str],
+        places: impl FnOnce(Room) -> Arc<Places>,
+    ) -> Self {
         let limits = Limits::of_route(reader);
         let own_places = limits.and_then(|limits| limits.room).map(places);
         let in_flight = own_places.map(|places| Box::new(places::OfRoute(places)) as Box<dyn Guard>);
@@ -124,7 +129,7 @@ impl Chain {
             guards: in_flight.into_iter().collect(),
             finishers: FINISHERS.iter().filter_map(|link| (link.build)(reader)).collect(),
             largest_body: limits.and_then(|limits| limits.body).or(server.largest_body),
-            waits: server.waits.or_of_route(reader),
+            waits: server.waits.or_of_route(reader, waits_of_others),
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, sleep_until};
 
-use crate::schema::{Key, Kind, Reader};
+use crate::schema::{Fault, Key, Kind, Reader};
 use crate::server::Exchange;
 
 const fn wait(name: &'static str, default: &'static str, help: &'static str) -> Key {
@@ -72,9 +72,17 @@ impl Waits {
         }
     }
 
-    /// These, unless the route's own `timeouts` says otherwise.
-    pub(super) fn or_of_route(mut self, reader: &mut Reader<'_>) -> Self {
+    /// These, unless the route's own `timeouts` says otherwise. `of_others` are the waits for others that mean something
+    /// to its verb.
+    pub(super) fn or_of_route(mut self, reader: &mut Reader<'_>, of_others: &[&str]) -> Self {
         let Some(mut table) = reader.table(&OF_ROUTE) else { return self };
+        for key in [CONNECT, IDLE] {
+            if table.has(&key) && !of_others.contains(&key.name) {
+                let what = format!("this route waits for nobody as long as `{}` says", key.name);
+                let fault = Fault::new(&table.place(&key), what);
+                table.fault(fault.help("leave it out"));
+            }
+        }
         let all = [
             (BODY, &mut self.body),
             (REQUEST, &mut self.request),

@@ -60,7 +60,8 @@ const ROUTES: &[&str] = &[
 
 const PLACEHOLDERS: &[&str] = &[
     "{path.NAME}, short {NAME}, is a parameter of the route's path; {path} the whole path as sent; {host} the host without \
-     port; {query.NAME} a parameter of the query; {header.NAME} a header. {{ and }} are braces.",
+     port; {query.NAME} a parameter of the query; {header.NAME} a header. {{ and }} are braces. They stand in `redirect` and \
+     in the addresses of `gather`. ({port} and {socket} in an app's `run` and `env` are something else.)",
 ];
 
 const UNITS: &[&str] = &[
@@ -80,6 +81,19 @@ files = "/srv/www"
 [[route]]
 path = "/old/{page}"
 redirect = "https://example.org/new/{page}"
+
+[[route]]
+path = "/wiki/"
+app = "wiki"
+
+[app.wiki]
+run = ["/usr/bin/node", "server.js"]
+dir = "/srv/wiki"
+sleep_after = "10m"
+
+[[route]]
+path = "/metrics/"
+proxy = "http://127.0.0.1:9090"
 
 [[route]]
 path = "/healthz"

@@ -22,6 +22,8 @@ pub struct Verb {
     pub keys: &'static [Key],
     /// The methods its routes take unless `methods` says otherwise.
     pub methods: Methods,
+    /// Which of the waits for others in a route's `timeouts` mean something to it.
+    pub waits: &'static [&'static str],
     /// Whether requests on its routes restart the sleep clock.
     pub counts: Counts,
     /// A few sentences for the manual, below the operand's one line.
@@ -34,6 +36,7 @@ impl Verb {
         operand: Key::new("", Kind::Text, ""),
         keys: &[],
         methods: Methods::Any,
+        waits: &[],
         counts: Counts::Yes,
         about: "",
     };

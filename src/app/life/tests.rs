@@ -1,5 +1,6 @@
 use super::*;
 use crate::app::waking::Waiting;
+use crate::app::watch::Quiet;
 use crate::app::{AppSettings, Configured};
 use crate::lasting::Apps;
 use crate::upstream::Origin;

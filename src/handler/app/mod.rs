@@ -31,6 +31,7 @@ pub(super) const VERB: Verb = Verb {
         about: "Requests wait while it starts, and timeouts.request does not run meanwhile. When nobody has asked for its \
                 sleep_after it is stopped; until then dormouse stays awake. A start that comes to nothing is a 502 with an \
                 id that finds the reason in the journal, and is not tried again for a moment: 503.",
+        waits: &["connect", "idle"],
         counts: Counts::YesAndStreams,
         ..schema::Verb::DEFAULT
     },

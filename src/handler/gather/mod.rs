@@ -49,6 +49,7 @@ pub(super) const VERB: Verb = Verb {
         operand: GATHER,
         keys: &[ON_ERROR, ON_DISCONNECT],
         methods: Methods::Only(&["GET"]),
+        waits: &["connect"],
         about: "A body that is JSON becomes part of the answer, any other a string of it; each may have 4 MiB. Who has not \
                 answered within timeouts.total or timeouts.request is an error in its place. When the client leaves all \
                 are cancelled.",

@@ -55,6 +55,7 @@ pub(super) const VERB: Verb = Verb {
                 has no body and met a connection that was just being closed. WebSockets and other upgrades pass; when \
                 dormouse has to leave they are told goodbye. An error is a 502, 503 or 504 with an id that finds the \
                 reason in the journal.",
+        waits: &["connect", "idle"],
         counts: Counts::YesAndStreams,
         ..schema::Verb::DEFAULT
     },

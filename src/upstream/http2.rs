@@ -1,4 +1,4 @@
-//! Upstreams that speak HTTP/2 with prior knowledge: one connection for all requests.
+//! Upstreams that speak HTTP/2 with prior knowledge: one connection for all requests, unless each has to say whose it is.
 
 use std::sync::Arc;
 
@@ -47,6 +47,7 @@ impl Http2 {
             };
             let mut unanswered = match sender.try_send_request(request).await {
                 Ok(answer) => {
+                    upstream.is_well();
                     let answer = answer.map(|incoming| AnswerBody::new(incoming, upstream.clone(), None));
                     return Ok(Answered::Plainly(answer));
                 }
@@ -68,25 +69,30 @@ impl Http2 {
         upstream: &Arc<Upstream>,
         how: &How,
     ) -> Result<(SendRequest<RequestBody>, bool), Failure> {
-        // A PROXY header speaks for one client alone.
-        let mut shared = if how.hello.is_none() { Some(self.0.lock().await) } else { None };
-        if let Some(sender) = shared.as_deref().and_then(Option::as_ref).filter(|sender| !sender.is_closed())
-        {
+        if how.hello.is_some() {
+            return Ok((begin(upstream, how).await?, false)); // nobody else may ask in that client's name
+        }
+        let mut connection = self.0.lock().await;
+        if let Some(sender) = connection.as_mut().filter(|sender| !sender.is_closed()) {
             return Ok((sender.clone(), true));
         }
-        let origin = upstream.origin();
-        let connected = connect(origin, how.hello.as_ref(), how.connect).await;
-        let (wire, _) = connected.map_err(|failure| upstream.noted(failure))?;
-        let mut builder = Builder::new(TokioExecutor::new());
-        builder.timer(TokioTimer::new()).max_header_list_size(128 * 1024);
-        builder.initial_stream_window_size(WINDOW).initial_connection_window_size(OF_CONNECTION);
-        let begun = builder.handshake(wire).await;
-        let (sender, driver) = begun.map_err(|error| upstream.noted(Failure::of_hyper(origin, error)))?;
-        // Ends with its last sender, or with the upstream's end of it; who waits for an answer is told of an error.
-        tokio::spawn(async move { driver.await.is_ok() });
-        if let Some(shared) = &mut shared {
-            **shared = Some(sender.clone());
-        }
+        let sender = begin(upstream, how).await?;
+        *connection = Some(sender.clone());
         Ok((sender, false))
     }
+}
+
+/// A new connection.
+async fn begin(upstream: &Upstream, how: &How) -> Result<SendRequest<RequestBody>, Failure> {
+    let origin = upstream.origin();
+    let connected = connect(origin, how.hello.as_ref(), how.connect).await;
+    let (wire, _) = connected.map_err(|failure| upstream.noted(failure))?;
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.timer(TokioTimer::new()).max_header_list_size(128 * 1024);
+    builder.initial_stream_window_size(WINDOW).initial_connection_window_size(OF_CONNECTION);
+    let begun = builder.handshake(wire).await;
+    let (sender, driver) = begun.map_err(|error| upstream.noted(Failure::of_hyper(origin, error)))?;
+    // Ends with its last sender, or with the upstream's end of it; who waits for an answer is told of an error.
+    tokio::spawn(async move { driver.await.is_ok() });
+    Ok(sender)
 }

@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HOST};
+use hyper::header::{CONNECTION, HOST, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -158,6 +158,11 @@ impl Upstream {
             return Box::pin(self.http2.ask(self, *request, how)).await;
         }
         *request.version_mut() = Version::HTTP_11;
+        if request.uri().authority().is_some() {
+            // It was made for an upstream of HTTP/2, which did not get it.
+            let target = request.uri().path_and_query().cloned();
+            *request.uri_mut() = target.map(Uri::from).unwrap_or_default();
+        }
         let place = self.places.clone().acquire_owned().await.ok();
         match self.ask_on_one(place, request, how, Used::Welcome).await {
             Err(Missed { is_stale: true, request: Some(request), place, .. }) => {
@@ -213,7 +218,7 @@ impl Upstream {
     }
 
     async fn answered(self: &Arc<Self>, leased: Leased, answer: Response<Incoming>) -> Answered {
-        self.aside_until.store(0, Relaxed);
+        self.is_well();
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             let (wire, read) = leased.conversation.into_parts();
             return Answered::Upgraded(answer.map(|_| ()), wire, read);
@@ -298,6 +303,11 @@ impl Upstream {
         failure
     }
 
+    /// Notes that it has answered.
+    pub(super) fn is_well(&self) {
+        self.aside_until.store(0, Relaxed);
+    }
+
     /// Passes it over for a while, if there are others.
     pub fn set_aside(&self) {
         self.aside_until.store(self.millis(SET_ASIDE), Relaxed);
@@ -356,6 +366,7 @@ impl Repeatable {
 pub(super) fn for_http2(origin: &Origin, parts: &mut Parts) -> Option<()> {
     let host = parts.headers.remove(HOST).unwrap_or_else(|| origin.host_header());
     parts.headers.remove(CONNECTION);
+    parts.headers.remove(TRANSFER_ENCODING);
     parts.uri = origin.absolute(&host, parts.uri.path_and_query()?.clone())?;
     parts.version = Version::HTTP_2;
     Some(())

@@ -37,7 +37,7 @@ impl Http2 {
         let is_address = for_http2(origin, &mut parts).is_some();
         let mut request = Request::from_parts(parts, body);
         if !is_address {
-            return Err((Failure::new(Kind::Garbage, origin, None), Some(Box::new(request))));
+            return Err((Failure::new(Kind::NoHost, origin, None), Some(Box::new(request))));
         }
         // Once more if the connection turns out to be closed before anything is written.
         for is_last in [false, true] {

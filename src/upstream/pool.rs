@@ -22,6 +22,7 @@ use super::wire::Wire;
 use super::{Origin, Pace};
 use crate::guard::RequestBody;
 use crate::schema::rate::Rate;
+use crate::server::Exchange;
 
 /// How long a connection may wait for its next request. Below the five seconds of Node and uvicorn: who closes first
 /// loses no request.
@@ -82,6 +83,8 @@ pub struct How {
     pub connect: Option<Duration>,
     /// Said before the request; the connection is then this request's alone.
     pub hello: Option<Hello>,
+    /// Whose answer it is to be, and how long it may take: an upstream that lets it take longer is passed over.
+    pub within: Option<(Exchange, Duration)>,
 }
 
 /// What came of a request.
@@ -154,6 +157,7 @@ impl Upstream {
         {
             return Err((Failure::new(Kind::Busy, &self.origin, None), Some(request)));
         }
+        let _late = how.within.as_ref().map(|within| Late(self, within));
         if self.origin.scheme == Scheme::H2c {
             return Box::pin(self.http2.ask(self, *request, how)).await;
         }
@@ -328,6 +332,18 @@ impl Upstream {
 enum Used {
     Welcome,
     Unwelcome,
+}
+
+/// A request under way. That it has taken too long is seen by its end: whoever waits for an answer drops it.
+struct Late<'u>(&'u Upstream, &'u (Exchange, Duration));
+
+impl Drop for Late<'_> {
+    fn drop(&mut self) {
+        let Self(upstream, (exchange, limit)) = self;
+        if exchange.waited_for_since().is_some_and(|since| since.elapsed() >= *limit) {
+            upstream.set_aside();
+        }
+    }
 }
 
 /// Runs while there are idle connections. It holds nothing: the process may leave over it.

@@ -307,3 +307,21 @@ fn a_stranger_is_not_believed_in_its_trailers_either() {
     connection.send(OK);
     assert_eq!(client.answer().text(), "ok");
 }
+
+#[test]
+fn a_length_said_twice_is_passed_on_once() {
+    let upstream = Upstream::new();
+    let (site, _daemon) = upstream.behind("");
+    let mut client = connect(site.web);
+    let mut connection = None;
+    for lengths in ["Content-Length: 2, 2", "Content-Length: 2\r\nContent-Length: 2"] {
+        client.ask("/");
+        let connection = connection.get_or_insert_with(|| upstream.accept());
+        connection.head();
+        connection.send(format!("HTTP/1.1 200 OK\r\n{lengths}\r\n\r\nok"));
+        let head = client.head();
+        assert_eq!(head.head.to_lowercase().matches("content-length: 2\r\n").count(), 1, "{}", head.head);
+        assert!(!head.head.contains("2, 2"), "{}", head.head);
+        client.expect("ok");
+    }
+}

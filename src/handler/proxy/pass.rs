@@ -94,7 +94,10 @@ impl Asked {
         let (Some(target), Some(mut request)) = (self.target.take(), self.request.take()) else {
             return self.page(StatusCode::BAD_REQUEST, None);
         };
-        let (how, host) = self.prepare(&mut request, target);
+        let (mut how, host) = self.prepare(&mut request, target);
+        if group.upstreams().len() > 1 {
+            how.within = self.options.waits.request.map(|limit| (self.exchange.clone(), limit));
+        }
         let options = self.options.clone();
         let asking =
             group.ask(request, &how, |upstream, request| address(&options, upstream, request, host.as_ref()));
@@ -151,13 +154,14 @@ impl Asked {
             });
         }
         let hello = self.options.says_hello.then(|| hello(&self.exchange));
-        (How { connect: self.options.waits.connect, hello }, host)
+        (How { connect: self.options.waits.connect, hello, within: None }, host)
     }
 
     /// The client's answer, made of the upstream's.
     async fn answer(self: Box<Self>, answer: Response<AnswerBody>, lease: Option<Lease>) -> Response<Body> {
         let (mut head, mut body) = answer.into_parts();
         hop::strip(&mut head.headers);
+        hop::say_length_once(&mut head.headers);
         head.version = Version::HTTP_11;
         head.extensions.remove::<OnUpgrade>();
         if self.is_head {

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use hyper::Request;
 use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper::header::{CONNECTION, HOST, TRANSFER_ENCODING};
+use hyper::http::request::Parts;
+use hyper::{Request, Version};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::answer::AnswerBody;
 use super::connect::connect;
 use super::failure::{Failure, Kind};
-use super::pool::{Answered, How, Upstream, for_http2};
+use super::origin::Origin;
+use super::pool::{Answered, How, Upstream};
 use crate::guard::RequestBody;
 
 /// How much of an answer may come before its client takes it: a second or so behind a slow link, and what a client that
@@ -47,7 +50,7 @@ impl Http2 {
             };
             let mut unanswered = match sender.try_send_request(request).await {
                 Ok(answer) => {
-                    upstream.is_well();
+                    upstream.note_answer();
                     let answer = answer.map(|incoming| AnswerBody::new(incoming, upstream.clone(), None));
                     return Ok(Answered::Plainly(answer));
                 }
@@ -95,4 +98,15 @@ async fn begin(upstream: &Upstream, how: &How) -> Result<SendRequest<RequestBody
     // Ends with its last sender, or with the upstream's end of it; who waits for an answer is told of an error.
     tokio::spawn(async move { driver.await.is_ok() });
     Ok(sender)
+}
+
+/// The same request for HTTP/2: `Host` becomes part of the address, and nothing is about the connection (RFC 9113 section
+/// 8.2.2), or hyper takes away what `Connection` names: `TE: trailers`, without which gRPC servers refuse.
+fn for_http2(origin: &Origin, parts: &mut Parts) -> Option<()> {
+    let host = parts.headers.remove(HOST).unwrap_or_else(|| origin.host_header());
+    parts.headers.remove(CONNECTION);
+    parts.headers.remove(TRANSFER_ENCODING);
+    parts.uri = origin.absolute(&host, parts.uri.path_and_query()?.clone())?;
+    parts.version = Version::HTTP_2;
+    Some(())
 }

@@ -7,9 +7,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HOST, TRANSFER_ENCODING};
-use hyper::http::request::Parts;
-use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
+use hyper::{Request, Response, StatusCode, Uri, Version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answer::AnswerBody;
@@ -18,6 +16,7 @@ use super::conversation::Conversation;
 use super::failure::{Failure, Kind};
 use super::http2::Http2;
 use super::origin::Scheme;
+use super::repeatable::Repeatable;
 use super::wire::Wire;
 use super::{Origin, Pace};
 use crate::guard::RequestBody;
@@ -113,13 +112,6 @@ struct Missed {
     /// The connection had been used before: it may just have been its time to be closed.
     is_stale: bool,
     place: Option<OwnedSemaphorePermit>,
-}
-
-/// A request that may be asked again: it has no body, and asking twice is as good as once (RFC 9110 section 9.2.2).
-struct Repeatable {
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
 }
 
 impl Upstream {
@@ -222,7 +214,7 @@ impl Upstream {
     }
 
     async fn answered(self: &Arc<Self>, leased: Leased, answer: Response<Incoming>) -> Answered {
-        self.is_well();
+        self.note_answer();
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             let (wire, read) = leased.conversation.into_parts();
             return Answered::Upgraded(answer.map(|_| ()), wire, read);
@@ -308,7 +300,7 @@ impl Upstream {
     }
 
     /// Notes that it has answered.
-    pub(super) fn is_well(&self) {
+    pub(super) fn note_answer(&self) {
         self.aside_until.store(0, Relaxed);
     }
 
@@ -356,34 +348,4 @@ async fn close_unused(upstream: std::sync::Weak<Upstream>) {
             None => return,
         }
     }
-}
-
-impl Repeatable {
-    fn may(request: &Request<RequestBody>) -> bool {
-        request.method().is_idempotent() && http_body::Body::is_end_stream(request.body())
-    }
-
-    fn of(request: &Request<RequestBody>) -> Self {
-        let (method, uri) = (request.method().clone(), request.uri().clone());
-        Self { method, uri, headers: request.headers().clone() }
-    }
-
-    fn request(self) -> Box<Request<RequestBody>> {
-        let mut request = Box::new(Request::new(RequestBody::empty()));
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.uri;
-        *request.headers_mut() = self.headers;
-        request
-    }
-}
-
-/// The same request for HTTP/2: `Host` becomes part of the address, and nothing is about the connection (RFC 9113 section
-/// 8.2.2), or hyper takes away what `Connection` names: `TE: trailers`, without which gRPC servers refuse.
-pub(super) fn for_http2(origin: &Origin, parts: &mut Parts) -> Option<()> {
-    let host = parts.headers.remove(HOST).unwrap_or_else(|| origin.host_header());
-    parts.headers.remove(CONNECTION);
-    parts.headers.remove(TRANSFER_ENCODING);
-    parts.uri = origin.absolute(&host, parts.uri.path_and_query()?.clone())?;
-    parts.version = Version::HTTP_2;
-    Some(())
 }

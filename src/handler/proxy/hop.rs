@@ -53,7 +53,7 @@ pub fn strip(headers: &mut HeaderMap) -> Passed {
     passed
 }
 
-/// Leaves one length of several that are the same, or hyper would have refused them (RFC 9110 section 8.6).
+/// Leaves one length of several (RFC 9110 section 8.6). They are the same: hyper takes no others for an answer.
 pub fn say_length_once(headers: &mut HeaderMap) {
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     let Some(first) = lengths.next() else { return };

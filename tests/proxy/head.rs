@@ -307,3 +307,12 @@ fn no_tunnel_is_made_by_connect() {
     }
     upstream.is_left_alone();
 }
+
+#[test]
+fn a_proxy_that_does_not_know_for_whom_it_asks_speaks_for_a_stranger() {
+    let trusts = "[trust]\nproxies = [\"127.0.0.1\"]";
+    for (header, seen) in [("PROXY UNKNOWN\n", "127.0.0.1"), ("", "192.0.2.1, 127.0.0.1")] {
+        let lines = arrives(trusts, &format!("{header}{SAID}"));
+        assert!(lines.contains(&format!("x-forwarded-for: {seen}")), "{header:?}: {lines:?}");
+    }
+}

@@ -203,7 +203,7 @@ pub async fn ask(group: &Group, path: &str) -> Option<StatusCode> {
     let mut request = Box::new(Request::new(RequestBody::empty()));
     *request.uri_mut() = path.parse::<Uri>().ok()?;
     request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("dormouse"));
-    let how = How { connect: Some(LOOK_TAKES), hello: None };
+    let how = How { connect: Some(LOOK_TAKES), ..How::default() };
     let asking = group.ask(request, &how, |upstream, request| {
         request.headers_mut().insert(HOST, upstream.origin().host_header());
     });

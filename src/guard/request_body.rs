@@ -10,6 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::client::Client;
 use super::gate::Gate;
 use crate::server::Exchange;
 
@@ -122,11 +123,14 @@ impl Reading {
         };
         self.is_waiting = false;
         self.exchange.restart_wait();
-        let frame = match polled {
+        let mut frame = match polled {
             None => return Poll::Ready(None),
             Some(Err(error)) => return Poll::Ready(Some(Err(BodyError::Broken(error)))),
             Some(Ok(frame)) => frame,
         };
+        if let Some(trailers) = frame.trailers_mut() {
+            Client::of(&self.exchange).clean(trailers); // some servers make headers of them
+        }
         let len = frame.data_ref().map_or(0, Bytes::len) as u64;
         if let Some(left) = &mut self.left {
             match left.checked_sub(len) {

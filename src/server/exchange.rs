@@ -225,9 +225,11 @@ impl Exchange {
         Control::of(self.0.shared.clone())
     }
 
-    /// Whether `settings.trust` has whoever asks: the client that a PROXY header names, else the peer.
+    /// Whether `settings.trust` has whoever asks: the client that a PROXY header names, else the peer. A header that does not
+    /// know on whose behalf the peer asks names a stranger.
     pub fn trusts_client(&self) -> bool {
-        self.0.shared.with_settings(|settings| settings.trust.trusts(self.client()))
+        !self.0.record.is_for_unknown.load(Relaxed)
+            && self.0.shared.with_settings(|settings| settings.trust.trusts(self.client()))
     }
 
     /// An id to find a failure by, in the journal and on the page.

@@ -117,6 +117,7 @@ impl<'l, T: Transport> First<'l, T> {
     fn take_header(&mut self, len: usize, said: Said) {
         self.held.advance(len);
         let record = &self.link.record;
+        record.is_for_unknown.store(said == Said::Unknown, Relaxed);
         let client = match said {
             Said::Addresses { source, .. } => {
                 Some(Peer::Tcp(SocketAddr::new(source.ip().to_canonical(), source.port())))

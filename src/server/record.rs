@@ -46,6 +46,8 @@ pub struct Record {
     pub peer: Peer,
     /// On whose behalf, if it may say so and did.
     pub client: OnceLock<Peer>,
+    /// It said that it asks on somebody's behalf, and not whose.
+    pub is_for_unknown: AtomicBool,
     /// The name of the socket it came in on.
     pub socket: Arc<str>,
     state: AtomicU8,
@@ -203,6 +205,7 @@ impl Roll {
             id: self.next.fetch_add(1, Relaxed),
             peer,
             client: OnceLock::new(),
+            is_for_unknown: AtomicBool::new(false),
             socket,
             state: AtomicU8::new(State::New as u8),
             in_flight: AtomicU32::new(0),

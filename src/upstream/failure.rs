@@ -33,6 +33,8 @@ pub enum Kind {
     Garbage,
     /// The request has waited too long for its turn, or too many wait already.
     Busy,
+    /// What the request asks for has no host that can be said over HTTP/2.
+    NoHost,
     /// The request's body is larger than it may be.
     RequestTooLarge,
     /// The client sends no more of its request's body.
@@ -66,7 +68,7 @@ impl Failure {
             Kind::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Kind::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Kind::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Kind::ClientGone => StatusCode::BAD_REQUEST,
+            Kind::NoHost | Kind::ClientGone => StatusCode::BAD_REQUEST,
         }
     }
 
@@ -101,6 +103,7 @@ impl fmt::Display for Failure {
                 write!(f, "{upstream} answered something that is no HTTP, or has too large a head")
             }
             Kind::Busy => write!(f, "too many requests wait for their turn at {upstream} (rate)"),
+            Kind::NoHost => write!(f, "the request for {upstream} has a Host that is no address"),
             Kind::RequestTooLarge => write!(f, "the request for {upstream} is larger than limits.body"),
             Kind::RequestTimeout => write!(f, "the request for {upstream} does not go on (timeouts.body)"),
             Kind::ClientGone => write!(f, "the client has left while {upstream} was asked"),

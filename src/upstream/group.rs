@@ -59,14 +59,43 @@ impl Group {
         Err(failed.expect("a group has at least one upstream"))
     }
 
-    /// All, those that are well first, beginning where the last request did not.
+    /// All, those that are well first, beginning where the last request did not. Who is well is asked once: it changes
+    /// while they are asked, and with time.
     fn in_turn(&self) -> impl Iterator<Item = &Arc<Upstream>> {
         let count = self.upstreams.len();
-        let start = if count > 1 { self.next.fetch_add(1, Relaxed) % count } else { 0 };
-        let turn = move |aside: bool| {
-            let turned = self.upstreams[start..].iter().chain(&self.upstreams[..start]);
-            turned.filter(move |upstream| count == 1 && !aside || count > 1 && upstream.is_aside() == aside)
-        };
-        turn(false).chain(turn(true))
+        if count == 1 {
+            return self.upstreams.iter().chain(Vec::new());
+        }
+        let start = self.next.fetch_add(1, Relaxed) % count;
+        let turned = self.upstreams[start..].iter().chain(&self.upstreams[..start]);
+        let (aside, mut well): (Vec<_>, Vec<_>) = turned.partition(|upstream| upstream.is_aside());
+        well.extend(aside);
+        [].iter().chain(well)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::{Origin, UpstreamSettings};
+
+    /// An upstream whose port nobody listens on.
+    fn dead() -> Arc<Upstream> {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = format!("http://{}", listener.local_addr().expect("bound"));
+        let origin = Origin::parse(&address).expect("an address");
+        Upstream::new(&UpstreamSettings { origin, connections: 1, rate: None })
+    }
+
+    #[tokio::test]
+    async fn each_is_asked_once_though_they_fail_meanwhile() {
+        let group = Group::new(vec![dead(), dead()]);
+        for state in ["well", "aside"] {
+            let asked = AtomicUsize::new(0);
+            let request = Box::new(Request::new(RequestBody::empty()));
+            let note = |_: &Upstream, _: &mut Request<RequestBody>| _ = asked.fetch_add(1, Relaxed);
+            assert!(group.ask(request, &How::default(), note).await.is_err());
+            assert_eq!(asked.into_inner(), 2, "all of them {state}");
+        }
     }
 }

@@ -1,15 +1,18 @@
-//! Upstreams that speak HTTP/2 with prior knowledge: one connection for all requests.
+//! Upstreams that speak HTTP/2 with prior knowledge: one connection for all requests, unless each has to say whose it is.
 
 use std::sync::Arc;
 
-use hyper::Request;
 use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper::header::{CONNECTION, HOST, TRANSFER_ENCODING};
+use hyper::http::request::Parts;
+use hyper::{Request, Version};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::answer::AnswerBody;
 use super::connect::connect;
 use super::failure::{Failure, Kind};
-use super::pool::{Answered, How, Upstream, for_http2};
+use super::origin::Origin;
+use super::pool::{Answered, How, Upstream};
 use crate::guard::RequestBody;
 
 /// How much of an answer may come before its client takes it: a second or so behind a slow link, and what a client that
@@ -37,7 +40,7 @@ impl Http2 {
         let is_address = for_http2(origin, &mut parts).is_some();
         let mut request = Request::from_parts(parts, body);
         if !is_address {
-            return Err((Failure::new(Kind::Garbage, origin, None), Some(Box::new(request))));
+            return Err((Failure::new(Kind::NoHost, origin, None), Some(Box::new(request))));
         }
         // Once more if the connection turns out to be closed before anything is written.
         for is_last in [false, true] {
@@ -47,6 +50,7 @@ impl Http2 {
             };
             let mut unanswered = match sender.try_send_request(request).await {
                 Ok(answer) => {
+                    upstream.note_answer();
                     let answer = answer.map(|incoming| AnswerBody::new(incoming, upstream.clone(), None));
                     return Ok(Answered::Plainly(answer));
                 }
@@ -68,25 +72,41 @@ impl Http2 {
         upstream: &Arc<Upstream>,
         how: &How,
     ) -> Result<(SendRequest<RequestBody>, bool), Failure> {
-        // A PROXY header speaks for one client alone.
-        let mut shared = if how.hello.is_none() { Some(self.0.lock().await) } else { None };
-        if let Some(sender) = shared.as_deref().and_then(Option::as_ref).filter(|sender| !sender.is_closed())
-        {
+        if how.hello.is_some() {
+            return Ok((begin(upstream, how).await?, false)); // nobody else may ask in that client's name
+        }
+        let mut connection = self.0.lock().await;
+        if let Some(sender) = connection.as_mut().filter(|sender| !sender.is_closed()) {
             return Ok((sender.clone(), true));
         }
-        let origin = upstream.origin();
-        let connected = connect(origin, how.hello.as_ref(), how.connect).await;
-        let (wire, _) = connected.map_err(|failure| upstream.noted(failure))?;
-        let mut builder = Builder::new(TokioExecutor::new());
-        builder.timer(TokioTimer::new()).max_header_list_size(128 * 1024);
-        builder.initial_stream_window_size(WINDOW).initial_connection_window_size(OF_CONNECTION);
-        let begun = builder.handshake(wire).await;
-        let (sender, driver) = begun.map_err(|error| upstream.noted(Failure::of_hyper(origin, error)))?;
-        // Ends with its last sender, or with the upstream's end of it; who waits for an answer is told of an error.
-        tokio::spawn(async move { driver.await.is_ok() });
-        if let Some(shared) = &mut shared {
-            **shared = Some(sender.clone());
-        }
+        let sender = begin(upstream, how).await?;
+        *connection = Some(sender.clone());
         Ok((sender, false))
     }
+}
+
+/// A new connection.
+async fn begin(upstream: &Upstream, how: &How) -> Result<SendRequest<RequestBody>, Failure> {
+    let origin = upstream.origin();
+    let connected = connect(origin, how.hello.as_ref(), how.connect).await;
+    let (wire, _) = connected.map_err(|failure| upstream.noted(failure))?;
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.timer(TokioTimer::new()).max_header_list_size(128 * 1024);
+    builder.initial_stream_window_size(WINDOW).initial_connection_window_size(OF_CONNECTION);
+    let begun = builder.handshake(wire).await;
+    let (sender, driver) = begun.map_err(|error| upstream.noted(Failure::of_hyper(origin, error)))?;
+    // Ends with its last sender, or with the upstream's end of it; who waits for an answer is told of an error.
+    tokio::spawn(async move { driver.await.is_ok() });
+    Ok(sender)
+}
+
+/// The same request for HTTP/2: `Host` becomes part of the address, and nothing is about the connection (RFC 9113 section
+/// 8.2.2), or hyper takes away what `Connection` names: `TE: trailers`, without which gRPC servers refuse.
+fn for_http2(origin: &Origin, parts: &mut Parts) -> Option<()> {
+    let host = parts.headers.remove(HOST).unwrap_or_else(|| origin.host_header());
+    parts.headers.remove(CONNECTION);
+    parts.headers.remove(TRANSFER_ENCODING);
+    parts.uri = origin.absolute(&host, parts.uri.path_and_query()?.clone())?;
+    parts.version = Version::HTTP_2;
+    Some(())
 }

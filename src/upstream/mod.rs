@@ -20,6 +20,7 @@ mod http2;
 mod origin;
 mod pace;
 mod pool;
+mod repeatable;
 pub mod tunnel;
 pub mod websocket;
 mod wire;

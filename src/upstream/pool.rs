@@ -7,9 +7,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HOST};
-use hyper::http::request::Parts;
-use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
+use hyper::{Request, Response, StatusCode, Uri, Version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answer::AnswerBody;
@@ -18,10 +16,12 @@ use super::conversation::Conversation;
 use super::failure::{Failure, Kind};
 use super::http2::Http2;
 use super::origin::Scheme;
+use super::repeatable::Repeatable;
 use super::wire::Wire;
 use super::{Origin, Pace};
 use crate::guard::RequestBody;
 use crate::schema::rate::Rate;
+use crate::server::Exchange;
 
 /// How long a connection may wait for its next request. Below the five seconds of Node and uvicorn: who closes first
 /// loses no request.
@@ -82,6 +82,8 @@ pub struct How {
     pub connect: Option<Duration>,
     /// Said before the request; the connection is then this request's alone.
     pub hello: Option<Hello>,
+    /// Whose answer it is to be, and how long it may take: an upstream that lets it take longer is passed over.
+    pub within: Option<(Exchange, Duration)>,
 }
 
 /// What came of a request.
@@ -110,13 +112,6 @@ struct Missed {
     /// The connection had been used before: it may just have been its time to be closed.
     is_stale: bool,
     place: Option<OwnedSemaphorePermit>,
-}
-
-/// A request that may be asked again: it has no body, and asking twice is as good as once (RFC 9110 section 9.2.2).
-struct Repeatable {
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
 }
 
 impl Upstream {
@@ -154,10 +149,16 @@ impl Upstream {
         {
             return Err((Failure::new(Kind::Busy, &self.origin, None), Some(request)));
         }
+        let _late = how.within.as_ref().map(|within| Late(self, within));
         if self.origin.scheme == Scheme::H2c {
             return Box::pin(self.http2.ask(self, *request, how)).await;
         }
         *request.version_mut() = Version::HTTP_11;
+        if request.uri().authority().is_some() {
+            // It was made for an upstream of HTTP/2, which did not get it.
+            let target = request.uri().path_and_query().cloned();
+            *request.uri_mut() = target.map(Uri::from).unwrap_or_default();
+        }
         let place = self.places.clone().acquire_owned().await.ok();
         match self.ask_on_one(place, request, how, Used::Welcome).await {
             Err(Missed { is_stale: true, request: Some(request), place, .. }) => {
@@ -213,7 +214,7 @@ impl Upstream {
     }
 
     async fn answered(self: &Arc<Self>, leased: Leased, answer: Response<Incoming>) -> Answered {
-        self.aside_until.store(0, Relaxed);
+        self.note_answer();
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             let (wire, read) = leased.conversation.into_parts();
             return Answered::Upgraded(answer.map(|_| ()), wire, read);
@@ -298,6 +299,11 @@ impl Upstream {
         failure
     }
 
+    /// Notes that it has answered.
+    pub(super) fn note_answer(&self) {
+        self.aside_until.store(0, Relaxed);
+    }
+
     /// Passes it over for a while, if there are others.
     pub fn set_aside(&self) {
         self.aside_until.store(self.millis(SET_ASIDE), Relaxed);
@@ -320,6 +326,18 @@ enum Used {
     Unwelcome,
 }
 
+/// A request under way. That it has taken too long is seen by its end: whoever waits for an answer drops it.
+struct Late<'u>(&'u Upstream, &'u (Exchange, Duration));
+
+impl Drop for Late<'_> {
+    fn drop(&mut self) {
+        let Self(upstream, (exchange, limit)) = self;
+        if exchange.waited_for_since().is_some_and(|since| since.elapsed() >= *limit) {
+            upstream.set_aside();
+        }
+    }
+}
+
 /// Runs while there are idle connections. It holds nothing: the process may leave over it.
 async fn close_unused(upstream: std::sync::Weak<Upstream>) {
     let mut next = KEEP_IDLE;
@@ -330,33 +348,4 @@ async fn close_unused(upstream: std::sync::Weak<Upstream>) {
             None => return,
         }
     }
-}
-
-impl Repeatable {
-    fn may(request: &Request<RequestBody>) -> bool {
-        request.method().is_idempotent() && http_body::Body::is_end_stream(request.body())
-    }
-
-    fn of(request: &Request<RequestBody>) -> Self {
-        let (method, uri) = (request.method().clone(), request.uri().clone());
-        Self { method, uri, headers: request.headers().clone() }
-    }
-
-    fn request(self) -> Box<Request<RequestBody>> {
-        let mut request = Box::new(Request::new(RequestBody::empty()));
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.uri;
-        *request.headers_mut() = self.headers;
-        request
-    }
-}
-
-/// The same request for HTTP/2: `Host` becomes part of the address, and nothing is about the connection (RFC 9113 section
-/// 8.2.2), or hyper takes away what `Connection` names: `TE: trailers`, without which gRPC servers refuse.
-pub(super) fn for_http2(origin: &Origin, parts: &mut Parts) -> Option<()> {
-    let host = parts.headers.remove(HOST).unwrap_or_else(|| origin.host_header());
-    parts.headers.remove(CONNECTION);
-    parts.uri = origin.absolute(&host, parts.uri.path_and_query()?.clone())?;
-    parts.version = Version::HTTP_2;
-    Some(())
 }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -58,12 +58,15 @@ struct Way {
     goodbye: Bytes,
     /// Nothing more is read: its end was seen, or our goodbye was said.
     is_read_out: bool,
+    /// Its end was seen.
+    has_ended: bool,
     is_shut: bool,
 }
 
 impl Tunnel {
     /// Passes bytes until both sides have ended, or one is broken. When `leaving` resolves both are told goodbye, and
-    /// have a moment to end. `moved` is told of each piece.
+    /// have a moment to end: a socket that is closed while they still talk answers with a reset, which may overtake the
+    /// goodbye. `moved` is told of each piece.
     ///
     /// # Errors
     /// When a side is broken.
@@ -106,7 +109,8 @@ impl Way {
             Language::WebSocket => (Some(Frames::default()), goodbye),
             Language::Other => (None, Bytes::new()),
         };
-        Self { held: BytesMut::new(), frames, is_to_end: false, goodbye, is_read_out: false, is_shut: false }
+        let held = BytesMut::new();
+        Self { held, frames, is_to_end: false, goodbye, is_read_out: false, has_ended: false, is_shut: false }
     }
 
     /// Bytes that came from one side, for the other.
@@ -143,10 +147,7 @@ impl Way {
         to: &mut (impl Write + Unpin),
         moved: &impl Fn(),
     ) -> io::Result<Poll<()>> {
-        if self.is_shut {
-            return Ok(Poll::Ready(()));
-        }
-        loop {
+        while !self.is_shut {
             self.end_if_due();
             while !self.held.is_empty() {
                 match Pin::new(&mut *to).poll_write(cx, &self.held)? {
@@ -160,20 +161,20 @@ impl Way {
                 return Ok(Poll::Pending);
             }
             if self.is_read_out {
-                return Ok(match Pin::new(&mut *to).poll_shutdown(cx) {
-                    // Who is gone already needs no goodbye.
-                    Poll::Ready(_) => {
-                        self.is_shut = true;
-                        Poll::Ready(())
-                    }
-                    Poll::Pending => Poll::Pending,
-                });
+                // Who is gone already needs no goodbye.
+                self.is_shut = Pin::new(&mut *to).poll_shutdown(cx).is_ready();
+                if !self.is_shut {
+                    return Ok(Poll::Pending);
+                }
+                break;
             }
             let mut space = [std::mem::MaybeUninit::uninit(); PIECE];
             let mut buffer = ReadBuf::uninit(&mut space);
             match Pin::new(&mut *from).poll_read(cx, buffer.unfilled())? {
                 Poll::Pending => return Ok(Poll::Pending),
-                Poll::Ready(()) if buffer.filled().is_empty() => self.is_read_out = true,
+                Poll::Ready(()) if buffer.filled().is_empty() => {
+                    (self.is_read_out, self.has_ended) = (true, true);
+                }
                 Poll::Ready(()) => {
                     moved();
                     let bytes = buffer.filled();
@@ -181,5 +182,17 @@ impl Way {
                 }
             }
         }
+        Ok(self.poll_end(cx, from))
+    }
+
+    /// Reads what still comes after our goodbye, for nobody.
+    fn poll_end(&mut self, cx: &mut Context<'_>, from: &mut (impl Read + Unpin)) -> Poll<()> {
+        while !self.has_ended {
+            let mut space = [std::mem::MaybeUninit::uninit(); PIECE];
+            let mut buffer = ReadBuf::uninit(&mut space);
+            let read = ready!(Pin::new(&mut *from).poll_read(cx, buffer.unfilled()));
+            self.has_ended = read.is_err() || buffer.filled().is_empty();
+        }
+        Poll::Ready(())
     }
 }

@@ -275,3 +275,53 @@ fn an_upload_refused_halfway_with_a_reset_is_told() {
         });
     }
 }
+
+#[test]
+fn a_get_may_have_a_body_of_unknown_length() {
+    let upstream = Upstream::new();
+    let (site, _daemon) = upstream.behind("");
+    let mut client = connect(site.web);
+    client.send(
+        "GET /search HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nall\r\n0\r\n\r\n",
+    );
+    let (mut connection, asked) = upstream.asked();
+    assert_eq!(asked.header("transfer-encoding"), Some("chunked"), "{}", asked.head);
+    assert_eq!(connection.chunk(), b"all");
+    connection.expect("0\r\n\r\n");
+    connection.send(OK);
+    assert_eq!(client.answer().text(), "ok");
+}
+
+#[test]
+fn a_stranger_is_not_believed_in_its_trailers_either() {
+    let upstream = Upstream::new();
+    let (site, _daemon) = upstream.behind("");
+    let mut client = connect(site.web);
+    client.send(
+        "PUT / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\nTrailer: X-Forwarded-For, X-Sum\r\n\r\n\
+         3\r\nall\r\n0\r\nX-Forwarded-For: 6.6.6.6\r\nX-Sum: 7\r\n\r\n",
+    );
+    let (mut connection, _) = upstream.asked();
+    assert_eq!(connection.chunk(), b"all");
+    connection.expect("0\r\nx-sum: 7\r\n\r\n");
+    connection.send(OK);
+    assert_eq!(client.answer().text(), "ok");
+}
+
+#[test]
+fn a_length_said_twice_is_passed_on_once() {
+    let upstream = Upstream::new();
+    let (site, _daemon) = upstream.behind("");
+    let mut client = connect(site.web);
+    let mut connection = None;
+    for lengths in ["Content-Length: 2, 2", "Content-Length: 2\r\nContent-Length: 2"] {
+        client.ask("/");
+        let connection = connection.get_or_insert_with(|| upstream.accept());
+        connection.head();
+        connection.send(format!("HTTP/1.1 200 OK\r\n{lengths}\r\n\r\nok"));
+        let head = client.head();
+        assert_eq!(head.head.to_lowercase().matches("content-length: 2\r\n").count(), 1, "{}", head.head);
+        assert!(!head.head.contains("2, 2"), "{}", head.head);
+        client.expect("ok");
+    }
+}

@@ -271,3 +271,48 @@ fn requests_sent_ahead_are_asked_one_after_the_other() {
     }
     upstream.is_left_alone();
 }
+
+#[test]
+fn a_stranger_is_not_believed_in_another_spelling() {
+    // To whatever makes variables of headers (CGI, WSGI) both are HTTP_X_FORWARDED_FOR.
+    let request = "GET /a HTTP/1.1\nHost: site.test\nX_Forwarded_For: 6.6.6.6\nX-Forwarded_Ssl: on\nX_Real-IP: 6.6.6.6\n\
+                   X_Own: 1\n\n";
+    let lines = [
+        "host: site.test",
+        "via: 1.1 dormouse",
+        "x-forwarded-for: 127.0.0.1",
+        "x-forwarded-host: site.test",
+        "x-forwarded-proto: http",
+        "x_own: 1",
+    ];
+    assert_eq!(arrives("", request), lines);
+}
+
+#[test]
+fn an_address_says_the_host_without_whoever_it_is_for() {
+    let lines = arrives("", "GET http://user:secret@site.test:81/a HTTP/1.1\nHost: other.test\n\n");
+    assert_eq!(lines[0], "host: site.test:81");
+    assert_eq!(lines[3], "x-forwarded-host: site.test:81");
+}
+
+#[test]
+fn no_tunnel_is_made_by_connect() {
+    let upstream = Upstream::new();
+    let (site, _daemon) = upstream.behind("");
+    for target in ["/a", "test:80"] {
+        let mut client = connect(site.web);
+        client.send(format!("CONNECT {target} HTTP/1.1\r\nHost: test\r\n\r\n"));
+        let status = client.head().status();
+        assert!([400, 404].contains(&status), "{target}: {status}");
+    }
+    upstream.is_left_alone();
+}
+
+#[test]
+fn a_proxy_that_does_not_know_for_whom_it_asks_speaks_for_a_stranger() {
+    let trusts = "[trust]\nproxies = [\"127.0.0.1\"]";
+    for (header, seen) in [("PROXY UNKNOWN\n", "127.0.0.1"), ("", "192.0.2.1, 127.0.0.1")] {
+        let lines = arrives(trusts, &format!("{header}{SAID}"));
+        assert!(lines.contains(&format!("x-forwarded-for: {seen}")), "{header:?}: {lines:?}");
+    }
+}

@@ -392,3 +392,13 @@ fn a_proxy_header_goes_out_on_a_connection_of_its_own() {
         connection.expect("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     }
 }
+
+#[test]
+fn a_host_that_http2_cannot_say_is_the_clients_fault() {
+    let upstream = Upstream::new();
+    let (site, _daemon) = start(&route(&upstream.url().replace("http:", "h2c:"), ""));
+    let mut client = connect(site.web);
+    client.send("GET / HTTP/1.1\r\nHost: a[b\r\n\r\n");
+    assert_eq!(client.head().status(), 400);
+    upstream.is_left_alone();
+}

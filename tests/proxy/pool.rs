@@ -201,3 +201,43 @@ fn an_upstream_with_a_rate_is_asked_no_more_often() {
     }
     clients.iter_mut().for_each(|client| assert_eq!(client.answer().text(), "ok"));
 }
+
+#[test]
+fn what_one_upstream_was_to_be_told_is_told_another_in_its_own_way() {
+    let upstream = Upstream::new();
+    let gone = Upstream::new();
+    let first = gone.url().replace("http:", "h2c:");
+    drop(gone);
+    let config = format!("[[route]]\npath = \"/\"\nproxy = [{first:?}, {:?}]\n", upstream.url());
+    let (site, _daemon) = start(&config);
+    let mut client = connect(site.web);
+    client.ask("/a?b");
+    let (mut connection, asked) = upstream.asked();
+    assert_eq!((asked.line(), asked.header("host")), ("GET /a?b HTTP/1.1", Some("test")));
+    connection.send(OK);
+    assert_eq!(client.answer().text(), "ok");
+}
+
+#[test]
+fn one_that_does_not_answer_is_passed_over() {
+    let (slow, quick) = (Upstream::new(), Upstream::new());
+    let config = format!(
+        "[[route]]\npath = \"/\"\nproxy = [{:?}, {:?}]\ntimeouts = {{ request = \"200ms\" }}\n",
+        slow.url(),
+        quick.url()
+    );
+    let (site, _daemon) = start(&config);
+    let mut client = connect(site.web);
+    client.ask("/");
+    let (_connection, _) = slow.asked();
+    assert_eq!(client.answer().status(), 504);
+    let mut connection = None;
+    for _ in 0..3 {
+        client.ask("/");
+        let connection = connection.get_or_insert_with(|| quick.accept());
+        connection.head();
+        connection.send(OK);
+        assert_eq!(client.answer().text(), "ok");
+    }
+    slow.is_left_alone();
+}

@@ -194,6 +194,23 @@ fn a_drain_ends_other_upgrades_with_a_fin() {
 }
 
 #[test]
+fn who_answers_the_goodbye_finds_somebody_there() {
+    let upstream = Upstream::new();
+    let (site, daemon) = upstream.behind("");
+    let mut ends = Vec::from(upgraded(&site, &upstream, "websocket"));
+    ends.extend(upgraded(&site, &upstream, "x-own"));
+    daemon.signal(libc::SIGTERM);
+    for end in &mut ends {
+        rest(end);
+        // A socket that is closed altogether answers with a reset, which may overtake the goodbye.
+        end.send("so long");
+        assert!(end.0.take_error().expect("a socket").is_none());
+    }
+    drop(ends);
+    daemon.asleep();
+}
+
+#[test]
 fn who_does_not_end_after_the_goodbye_is_not_waited_for() {
     let upstream = Upstream::new();
     let (site, daemon) = upstream.behind("");

@@ -89,6 +89,9 @@ impl Handler for Gather {
         let format = Format::asked(head.headers);
         let path = head.uri.path().to_owned();
         let refused = |status, id: Option<&str>| pages::error(status, format, &path, id);
+        if head.method == Method::HEAD {
+            return answer(Map::new()).map(|_| Body::Absent).into();
+        }
         let mut asking = JoinSet::new();
         for (index, source) in self.sources.iter().enumerate() {
             let Some(request) = source.request(&head, context) else {
@@ -97,9 +100,6 @@ impl Handler for Gather {
             let (sources, connect) = (self.sources.clone(), self.waits.connect);
             // The set of tasks is this answer's: dropped with it, it asks nobody any more.
             asking.spawn(async move { (index, sources[index].ask(request, connect).await) });
-        }
-        if head.method == Method::HEAD {
-            return answer(Map::new()).map(|_| Body::Absent).into();
         }
         let gathering = Gathering {
             asking,

@@ -113,7 +113,7 @@ impl Source {
     /// Asks, and reads the answer.
     pub async fn ask(&self, request: Request<RequestBody>, connect: Option<Duration>) -> Gathered {
         let begun = Instant::now();
-        let how = How { connect, hello: None };
+        let how = How { connect, ..How::default() };
         let outcome = match self.upstream.ask(Box::new(request), &how).await {
             Ok(Answered::Plainly(answer)) => self.read_answer(answer).await,
             Ok(Answered::Upgraded(..)) => {
@@ -149,13 +149,10 @@ impl Source {
     }
 }
 
-/// A step up is none that the address meant.
+/// A step up is none that the address meant, nor what some servers take for one.
 fn climbs(value: &str) -> bool {
-    let is_step = |segment: &str| {
-        let decoded = percent_decode_str(segment).collect::<Vec<_>>();
-        decoded == b"." || decoded == b".."
-    };
-    value.split('/').any(is_step)
+    let decoded: Vec<_> = percent_decode_str(value).collect();
+    decoded.split(|byte| matches!(byte, b'/' | b'\\')).any(|segment| segment == b"." || segment == b"..")
 }
 
 impl Gathered {
@@ -190,7 +187,7 @@ mod tests {
 
     #[test]
     fn what_is_filled_in_leads_nowhere_else() {
-        for value in ["..", ".", "a/../b", "%2e%2E", ".%2e"] {
+        for value in ["..", ".", "a/../b", "%2e%2E", ".%2e", "..%2fb", "a%2F..", "..\\b", "..%5cb"] {
             assert!(climbs(value), "{value}");
         }
         for value in ["", "a..b", "...", "a/b", "1.2"] {

@@ -53,10 +53,14 @@ impl Paths {
     }
 }
 
-/// What the client asked for, from whatever says it: the address or `Host` (RFC 9112 section 3.2.2).
+/// What the client asked for, from whatever says it: the address or `Host` (RFC 9112 section 3.2.2). What an address says
+/// of a user is no part of that (RFC 9110 section 4.2.4).
 pub fn asked_host(uri: &Uri, headers: &HeaderMap) -> Option<HeaderValue> {
     match uri.authority() {
-        Some(authority) => HeaderValue::try_from(authority.as_str()).ok(),
+        Some(authority) => {
+            let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+            HeaderValue::from_str(host).ok()
+        }
         None => headers.get(HOST).cloned(),
     }
 }

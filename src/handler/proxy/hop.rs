@@ -53,6 +53,19 @@ pub fn strip(headers: &mut HeaderMap) -> Passed {
     passed
 }
 
+/// Leaves one length of several (RFC 9110 section 8.6). They are the same: hyper takes no others for an answer.
+pub fn say_length_once(headers: &mut HeaderMap) {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let Some(first) = lengths.next() else { return };
+    if lengths.next().is_none() && !first.as_bytes().contains(&b',') {
+        return;
+    }
+    let first = first.as_bytes().split(|byte| *byte == b',').next().unwrap_or_default();
+    if let Ok(length) = HeaderValue::from_bytes(first.trim_ascii()) {
+        headers.insert(CONTENT_LENGTH, length);
+    }
+}
+
 /// Says again what [`strip`] took away and the next connection is to know.
 pub fn say(headers: &mut HeaderMap, passed: &Passed) {
     if let Some(upgrade) = &passed.upgrade {

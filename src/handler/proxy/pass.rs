@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::Body as _;
-use hyper::header::{ACCEPT, EXPECT, HOST, HeaderValue, RETRY_AFTER};
+use hyper::header::{ACCEPT, CONTENT_LENGTH, EXPECT, HOST, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use pin_project_lite::pin_project;
@@ -50,7 +50,9 @@ impl Asked {
         context: &RequestContext<'_>,
         options: Arc<Options>,
     ) -> Box<Self> {
-        let target = options.paths.target(request.uri(), Some(context.rest)).map(Uri::from);
+        // A way to anywhere is nothing that an upstream of ours has to give (RFC 9110 section 9.3.6).
+        let is_connect = request.method() == Method::CONNECT;
+        let target = options.paths.target(request.uri(), Some(context.rest)).filter(|_| !is_connect);
         let accept = request.headers().get(ACCEPT).cloned();
         let mut passed = hop::strip(request.headers_mut());
         let may_upgrade = passed.upgrade.is_some() && request.version() == Version::HTTP_11;
@@ -66,7 +68,7 @@ impl Asked {
             options,
             upgrade,
             passed,
-            target,
+            target: target.map(Uri::from),
             accept,
         })
     }
@@ -92,7 +94,10 @@ impl Asked {
         let (Some(target), Some(mut request)) = (self.target.take(), self.request.take()) else {
             return self.page(StatusCode::BAD_REQUEST, None);
         };
-        let (how, host) = self.prepare(&mut request, target);
+        let (mut how, host) = self.prepare(&mut request, target);
+        if group.upstreams().len() > 1 {
+            how.within = self.options.waits.request.map(|limit| (self.exchange.clone(), limit));
+        }
         let options = self.options.clone();
         let asking =
             group.ask(request, &how, |upstream, request| address(&options, upstream, request, host.as_ref()));
@@ -129,13 +134,18 @@ impl Asked {
             forward::join_cookies(headers);
         }
         hop::say(headers, &self.passed);
+        let has_body = !request.body().is_end_stream();
+        let headers = request.headers_mut();
+        if has_body && !headers.contains_key(CONTENT_LENGTH) {
+            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked")); // hyper gives a GET no body unasked
+        }
         let expects = headers.contains_key(EXPECT);
-        if expects && request.body().is_end_stream() {
-            request.headers_mut().remove(EXPECT);
+        if expects && !has_body {
+            headers.remove(EXPECT);
         }
         *request.uri_mut() = target;
         request.extensions_mut().clear();
-        if expects && !request.body().is_end_stream() {
+        if expects && has_body {
             let gate = request.body_mut().wait_for_word();
             hyper::ext::on_informational(request, move |said| {
                 if said.status() == StatusCode::CONTINUE {
@@ -144,13 +154,14 @@ impl Asked {
             });
         }
         let hello = self.options.says_hello.then(|| hello(&self.exchange));
-        (How { connect: self.options.waits.connect, hello }, host)
+        (How { connect: self.options.waits.connect, hello, within: None }, host)
     }
 
     /// The client's answer, made of the upstream's.
     async fn answer(self: Box<Self>, answer: Response<AnswerBody>, lease: Option<Lease>) -> Response<Body> {
         let (mut head, mut body) = answer.into_parts();
         hop::strip(&mut head.headers);
+        hop::say_length_once(&mut head.headers);
         head.version = Version::HTTP_11;
         head.extensions.remove::<OnUpgrade>();
         if self.is_head {

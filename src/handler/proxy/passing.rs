@@ -90,7 +90,8 @@ impl Passing {
         timer.as_mut().poll(cx)
     }
 
-    /// Its connection, and whoever was kept awake for it, are let go.
+    /// Nothing more comes of it: whoever was kept awake for it is let go. Its connection goes with the body, which hyper
+    /// drops.
     fn end(&mut self) {
         self.is_over = true;
         self.lease = None;

@@ -80,6 +80,13 @@ impl RequestBody {
         gate
     }
 
+    /// It is wanted, whatever it was to wait for.
+    pub fn wait_for_nobody(&mut self) {
+        if let Some(reading) = &mut self.0 {
+            reading.gate = None;
+        }
+    }
+
     /// No body at all.
     pub const fn empty() -> Self {
         Self(None)

@@ -15,6 +15,7 @@ mod gather;
 pub(crate) mod redirect;
 mod show;
 mod text;
+mod wanted;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -32,6 +33,7 @@ use crate::server::Exchange;
 
 pub use crate::guard::RequestBody;
 pub use body::Body;
+pub use wanted::while_wanted;
 
 /// Every verb a route can have. Adding one is a new file and a line here.
 pub const VERBS: &[&Verb] =
@@ -67,6 +69,12 @@ pub trait Handler: Send + Sync + 'static {
     /// Answers one request. It runs on the serving thread: whatever may block goes to the blocking pool, in
     /// [`Answer::Later`].
     fn answer(&self, request: Request<RequestBody>, context: &RequestContext<'_>) -> Answer;
+
+    /// Whether a client that closes its side of the connection has left, and its request with it: while it waits for a
+    /// place nobody else knows.
+    fn ends_with_client(&self) -> bool {
+        false
+    }
 }
 
 /// What a request says before its body.

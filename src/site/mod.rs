@@ -8,7 +8,7 @@ use hyper::header::CONTENT_LENGTH;
 use hyper::{HeaderMap, Request, Response, StatusCode};
 
 use crate::guard::{Admission, Chain, Entry, Held, Permit, Place, Places, Refusal, RequestBody, no_place};
-use crate::handler::{Answer, Body, Handler, Later, RequestContext};
+use crate::handler::{Answer, Body, Handler, Later, RequestContext, while_wanted};
 use crate::route::{self, MethodSet, Pattern, Question, Router, Spec, request_host};
 use crate::server::{Exchange, KeepsAwake};
 
@@ -183,21 +183,26 @@ async fn guarded(
         Way::Stray(response) => return asked.stray(response),
     };
     let route = found.route;
-    let mut kept = Kept { end: route.chain.waits.end(), ..Kept::default() };
-    let (end, own, permits) = (kept.end, &mut kept.place, &mut kept.permits);
-    let answer = async {
+    let (waits, exchange) = (&route.chain.waits, asked.exchange.clone());
+    let mut kept = Kept { end: waits.end(), ..Kept::default() };
+    let end = kept.end;
+    let admitting = async {
         if let Some(place) = place {
-            *own = place.await;
+            kept.place = place.await;
         }
-        if let Err(refusal) = admit(route, &asked, &request, permits).await {
-            return asked.refuse(refusal);
-        }
-        match found.handle(request, &asked.exchange) {
-            Answer::Ready(response) => response,
-            Answer::Later(answer) => answer.await,
-        }
+        admit(route, &asked, &request, &mut kept.permits).await
     };
-    let response = route.chain.waits.head(&asked.exchange, end, answer).await;
+    let admitting = while_wanted(&exchange, route.handler.ends_with_client(), admitting);
+    // Who has left, or has waited for as long as an answer may take, has no place.
+    let admitted = waits.head(&exchange, end, admitting).await.flatten().unwrap_or_else(|| Err(no_place()));
+    if let Err(refusal) = admitted {
+        let refused = asked.refuse(refusal);
+        return asked.finish(route, refused, kept);
+    }
+    let response = match found.handle(request, &exchange) {
+        Answer::Ready(response) => Some(response),
+        Answer::Later(answer) => waits.head(&exchange, end, answer).await,
+    };
     let response = response.unwrap_or_else(|| asked.too_late(route));
     asked.finish(route, response, kept)
 }

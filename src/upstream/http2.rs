@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hyper::client::conn::http2::{Builder, SendRequest};
-use hyper::header::{CONNECTION, HOST, TRANSFER_ENCODING};
+use hyper::header::{CONNECTION, EXPECT, HOST, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::{Request, Version};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -36,7 +36,10 @@ impl Http2 {
         how: &How,
     ) -> Result<Answered, (Failure, Option<Box<Request<RequestBody>>>)> {
         let origin = upstream.origin();
-        let (mut parts, body) = request.into_parts();
+        let (mut parts, mut body) = request.into_parts();
+        // Its connection tells nobody of a 100 (Continue).
+        parts.headers.remove(EXPECT);
+        body.wait_for_nobody();
         let is_address = for_http2(origin, &mut parts).is_some();
         let mut request = Request::from_parts(parts, body);
         if !is_address {

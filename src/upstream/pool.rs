@@ -111,6 +111,8 @@ struct Missed {
     request: Option<Box<Request<RequestBody>>>,
     /// The connection had been used before: it may just have been its time to be closed.
     is_stale: bool,
+    /// That request is a copy: something of the first one may have been read.
+    was_written: bool,
     place: Option<OwnedSemaphorePermit>,
 }
 
@@ -161,9 +163,11 @@ impl Upstream {
         }
         let place = self.places.clone().acquire_owned().await.ok();
         match self.ask_on_one(place, request, how, Used::Welcome).await {
-            Err(Missed { is_stale: true, request: Some(request), place, .. }) => {
+            Err(Missed { is_stale: true, request: Some(request), was_written, place, .. }) => {
                 let answered = Box::pin(self.ask_on_one(place, request, how, Used::Unwelcome)).await;
-                answered.map_err(|missed| (self.noted(missed.failure), missed.request))
+                // What was written once has been repeated now, and is nobody else's any more.
+                answered
+                    .map_err(|missed| (self.noted(missed.failure), missed.request.filter(|_| !was_written)))
             }
             answered => answered.map_err(|missed| (self.noted(missed.failure), missed.request)),
         }
@@ -182,7 +186,10 @@ impl Upstream {
             Ok((conversation, is_used)) => {
                 (Leased { conversation, place, is_single: how.hello.is_some() }, is_used)
             }
-            Err(failure) => return Err(Missed { failure, request: Some(request), is_stale: false, place }),
+            Err(failure) => {
+                let (is_stale, was_written) = (false, false);
+                return Err(Missed { failure, request: Some(request), is_stale, was_written, place });
+            }
         };
         let repeatable = (is_used && may_repeat).then(|| Repeatable::of(&request));
         let mut unanswered = match leased.conversation.ask(request).await {
@@ -195,6 +202,7 @@ impl Upstream {
         let repeated = repeatable.filter(|_| !has_answer).map(Repeatable::request);
         Err(Missed {
             failure: Failure::of_hyper(&self.origin, error),
+            was_written: unwritten.is_none(),
             request: unwritten.or(repeated),
             is_stale: is_used,
             place: leased.place.take(),

@@ -7,8 +7,10 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, USER_
 use hyper::{Request, Response, StatusCode};
 
 use super::proxy::Options;
-use super::proxy::pass::{Asked, while_wanted};
-use super::{Answer, Body, Handler, Head, RequestBody, RequestContext, RouteShape, Verb, proxy};
+use super::proxy::pass::Asked;
+use super::{
+    Answer, Body, Handler, Head, RequestBody, RequestContext, RouteShape, Verb, proxy, while_wanted,
+};
 use crate::app::{Configured, Exempt, NoApp};
 use crate::schema::{self, Counts, Fault, Key, Kind, Reader, nearest};
 
@@ -61,6 +63,10 @@ fn build(reader: &mut Reader<'_>, route: &RouteShape<'_>) -> Option<Box<dyn Hand
 }
 
 impl Handler for App {
+    fn ends_with_client(&self) -> bool {
+        self.options.ends_with_client
+    }
+
     fn answer(&self, request: Request<RequestBody>, context: &RequestContext<'_>) -> Answer {
         let settings = self.app.settings();
         if settings.never_wake.iter().any(|exempt| is_exempt(exempt, &Head::from(&request))) {

@@ -11,8 +11,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::accept::Format;
 use super::proxy::ON_DISCONNECT;
-use super::proxy::pass::while_wanted;
-use super::{Answer, Body, Handler, Head, RequestBody, RequestContext, RouteShape, Verb, pages};
+use super::{
+    Answer, Body, Handler, Head, RequestBody, RequestContext, RouteShape, Verb, pages, while_wanted,
+};
 use crate::guard::Waits;
 use crate::schema::{self, Fault, Key, Kind, Methods, Reader};
 use crate::server::Exchange;
@@ -50,7 +51,7 @@ pub(super) const VERB: Verb = Verb {
         keys: &[ON_ERROR, ON_DISCONNECT],
         methods: Methods::Only(&["GET"]),
         waits: &["connect"],
-        about: "A body that is JSON becomes part of the answer, any other a string of it; each may have 4 MiB. Who has not \
+        about: "A body that is JSON becomes part of the answer, any other a string of it; each may have 4 MiB, all together 16. Who has not \
                 answered within timeouts.total or timeouts.request is an error in its place. When the client leaves all \
                 are cancelled.",
         ..schema::Verb::DEFAULT
@@ -75,7 +76,7 @@ fn build(reader: &mut Reader<'_>, route: &RouteShape<'_>) -> Option<Box<dyn Hand
     let count = entries.len();
     let sources: Arc<[_]> = entries
         .into_iter()
-        .filter_map(|(name, address)| Source::read(reader, name, address, route))
+        .filter_map(|(name, address)| Source::read(reader, name, address, route, count))
         .collect();
     let is_partial = reader.text(&ON_ERROR)? == "partial";
     let ends_with_client = reader.text(&ON_DISCONNECT)? == "cancel";
@@ -84,6 +85,10 @@ fn build(reader: &mut Reader<'_>, route: &RouteShape<'_>) -> Option<Box<dyn Hand
 }
 
 impl Handler for Gather {
+    fn ends_with_client(&self) -> bool {
+        self.ends_with_client
+    }
+
     fn answer(&self, request: Request<RequestBody>, context: &RequestContext<'_>) -> Answer {
         let head = Head::from(&request);
         let format = Format::asked(head.headers);

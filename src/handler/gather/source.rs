@@ -19,8 +19,9 @@ use crate::handler::{Head, RequestContext, RouteShape};
 use crate::schema::{Fault, Placed, Reader};
 use crate::upstream::{Answered, Failure, How, Kind, Origin, Upstream, UpstreamSettings};
 
-/// The largest answer of one, in bytes.
+/// The largest answer of one, and of all together, in bytes.
 const LARGEST: usize = 4 << 20;
+const ALL_TOGETHER: usize = 16 << 20;
 
 /// As `proxy` has it by default: the same pool.
 const CONNECTIONS: usize = 1024;
@@ -45,6 +46,8 @@ pub(super) struct Source {
     pub name: String,
     upstream: Arc<Upstream>,
     path: Template,
+    /// The largest answer, in bytes.
+    most: usize,
 }
 
 /// What came of asking.
@@ -60,6 +63,7 @@ impl Source {
         name: Placed<'_>,
         address: Placed<'_>,
         route: &RouteShape<'_>,
+        count: usize,
     ) -> Option<Self> {
         let (origin, rest) = match Origin::parse_with_path(address.text) {
             Ok(parsed) => parsed,
@@ -78,7 +82,12 @@ impl Source {
         };
         let settings = UpstreamSettings { origin, connections: CONNECTIONS, rate: None };
         let upstream = route.lasting.upstreams.get(settings, Upstream::new);
-        Some(Self { name: name.text.to_owned(), upstream, path })
+        Some(Self {
+            name: name.text.to_owned(),
+            upstream,
+            path,
+            most: LARGEST.min(ALL_TOGETHER / count.max(1)),
+        })
     }
 
     /// What it is asked; `None` if what would be filled in leads somewhere else.
@@ -129,10 +138,10 @@ impl Source {
         answer: hyper::Response<crate::upstream::AnswerBody>,
     ) -> Result<(StatusCode, Value), (StatusCode, String)> {
         let (head, body) = answer.into_parts();
-        let read = Limited::new(body, LARGEST).collect().await;
+        let read = Limited::new(body, self.most).collect().await;
         let bytes = read.map(|read| read.to_bytes()).map_err(|error| {
             let why = match error.downcast_ref::<LengthLimitError>() {
-                Some(_) => format!("its answer is larger than {} MiB", LARGEST >> 20),
+                Some(_) => format!("its answer is larger than {} KiB", self.most >> 10),
                 None => Failure::new(Kind::Closed, self.upstream.origin(), Some(error)).to_string(),
             };
             (StatusCode::BAD_GATEWAY, why)

@@ -94,6 +94,10 @@ fn build(reader: &mut Reader<'_>, route: &RouteShape<'_>) -> Option<Box<dyn Hand
 }
 
 impl Handler for Proxy {
+    fn ends_with_client(&self) -> bool {
+        self.options.ends_with_client
+    }
+
     fn answer(&self, request: Request<RequestBody>, context: &RequestContext<'_>) -> Answer {
         let asked = pass::Asked::new(request, context, self.options.clone());
         let group = self.group.clone();

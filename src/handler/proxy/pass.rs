@@ -1,17 +1,15 @@
 //! The way of one request to an upstream and back.
 
-use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use bytes::Bytes;
 use http_body::Body as _;
 use hyper::header::{ACCEPT, CONTENT_LENGTH, EXPECT, HOST, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
-use pin_project_lite::pin_project;
 
 use super::forward::{self, UpstreamHost};
 use super::hop::{self, Passed};
@@ -21,7 +19,7 @@ use crate::activation::Peer;
 use crate::app::Lease;
 use crate::guard::{Client, RequestBody};
 use crate::handler::accept::Format;
-use crate::handler::{Body, RequestContext, pages};
+use crate::handler::{Body, RequestContext, pages, while_wanted};
 use crate::server::framing::proxy_header;
 use crate::server::{Exchange, is_event_stream};
 use crate::upstream::{AnswerBody, Answered, Failure, Group, How, Kind, Origin, Upstream};
@@ -232,33 +230,6 @@ fn address(
         _ => own(upstream.origin()),
     };
     request.headers_mut().insert(HOST, host);
-}
-
-/// Waits for something as long as the client does; `None` when that has left. The connection looks again at whoever
-/// answers when its client leaves, so no one else has to.
-pub fn while_wanted<F: Future>(exchange: &Exchange, ends_with_client: bool, work: F) -> WhileWanted<'_, F> {
-    WhileWanted { exchange, ends_with_client, work }
-}
-
-pin_project! {
-    /// No `async fn`: that would have room for `work` twice.
-    pub struct WhileWanted<'e, F> {
-        exchange: &'e Exchange,
-        ends_with_client: bool,
-        #[pin]
-        work: F,
-    }
-}
-
-impl<F: Future> Future for WhileWanted<'_, F> {
-    type Output = Option<F::Output>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.ends_with_client && self.exchange.is_gone() {
-            return Poll::Ready(None);
-        }
-        self.project().work.poll(cx).map(Some)
-    }
 }
 
 /// An answer's bytes that are here already.

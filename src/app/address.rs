@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use super::AppSettings;
 use super::settings::SocketKind;
-use super::start::Folders;
+use super::start::{Folders, Traces};
 use crate::upstream::{Origin, Place, Scheme};
 
 /// How often an address is tried that the same app, under an older config, has not let go of yet.
@@ -27,38 +28,41 @@ pub(super) struct Address {
     pub origin: Origin,
     /// Its port, for it to be told.
     pub port: Option<u16>,
-    /// The path of its Unix socket, which is gone when it is.
+    /// The path of its Unix socket.
     pub path: Option<PathBuf>,
     /// A socket that listens there already.
-    pub passed: Option<OwnedFd>,
+    pub passed: Option<Arc<OwnedFd>>,
+    /// What is to be gone when it is.
+    pub traces: Arc<Traces>,
 }
 
 impl Address {
     /// Makes one for a start of an app.
     pub async fn make(settings: &AppSettings, socket: &SocketKind, folders: &Folders) -> io::Result<Self> {
         let http = |place| Origin { scheme: Scheme::Http, place };
-        let unix = |path: &Path| http(Place::Unix(path.to_owned()));
-        match socket {
+        let unix = |path: PathBuf, passed: Option<OwnedFd>| {
+            let (passed, traces) = (passed.map(Arc::new), Arc::new(Traces(Some(path.clone()))));
+            Self { origin: http(Place::Unix(path.clone())), port: None, path: Some(path), passed, traces }
+        };
+        Ok(match socket {
             SocketKind::Port => {
                 // Free now; whoever takes it before the program does makes that fail, and it is started again.
                 let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-                let place = Place::Tcp { host: Ipv4Addr::LOCALHOST.to_string(), port };
-                Ok(Self { origin: http(place), port: Some(port), path: None, passed: None })
+                let origin = http(Place::Tcp { host: Ipv4Addr::LOCALHOST.to_string(), port });
+                Self { origin, port: Some(port), path: None, passed: None, traces: Arc::default() }
             }
-            SocketKind::Unix => {
-                let path = own_path(settings, folders)?;
-                Ok(Self { origin: unix(&path), port: None, path: Some(path), passed: None })
-            }
+            SocketKind::Unix => unix(own_path(settings, folders)?, None),
             SocketKind::Pass(None) => {
                 let path = own_path(settings, folders)?;
                 let listener = UnixListener::bind(&path)?;
-                Ok(Self { origin: unix(&path), port: None, path: Some(path), passed: Some(listener.into()) })
+                unix(path, Some(listener.into()))
             }
             SocketKind::Pass(Some(origin)) => {
                 let (passed, path) = listen(&origin.place, settings.start_within).await?;
-                Ok(Self { origin: origin.clone(), port: None, path, passed: Some(passed) })
+                let (passed, traces) = (Some(Arc::new(passed)), Arc::new(Traces(path.clone())));
+                Self { origin: origin.clone(), port: None, path, passed, traces }
             }
-        }
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::start::{self, Running, Started};
+use super::start::{self, Kept, Running, Started};
 use super::state::Phase;
 use super::unit::{Unit, UnitState};
 use super::watch::{End, died, watch};
@@ -16,6 +16,9 @@ use crate::upstream::Group;
 
 /// How long streams that do not hold an app have to end when it is stopped.
 const GOODBYE: Duration = Duration::from_millis(200);
+
+/// How many times in a row a program may fall asleep by itself while it is waited for.
+const MOST_TURNS: u32 = 10;
 
 /// How long a program may take to end after SIGTERM when dormouse itself has no more time.
 const CUT: Duration = Duration::from_secs(5);
@@ -65,22 +68,24 @@ pub async fn adopt(app: Arc<App>, control: Control) {
 /// Lives until it is asleep again. `hold` keeps dormouse awake until then.
 pub(super) async fn live(app: Arc<App>, control: Control, mut hold: Hold, from: From) {
     let mut from = Some(from);
+    let (mut kept, mut turns) = (None, Turns::default());
     loop {
         let outcome = match from.take() {
             Some(From::Running(running, group)) => Ok((running, group)),
-            _ => begin(&app, &control).await,
+            _ => begin(&app, &control, &mut kept).await,
         };
         match outcome {
             Ok((mut running, group)) => {
                 app.up(group.clone());
                 let begun = Instant::now();
                 let end = watch(&app, &control, &mut hold, &mut running, &group).await;
+                let end = turns.note(end, app.state().is_wanted());
                 app.stop((running, &group), end, begun, &control).await;
             }
             Err(NoStart::Failed(why)) => app.fail(&why, &control, Duration::ZERO),
             Err(NoStart::Unwanted) => app.give_up(),
         }
-        if !app.is_wanted_again() {
+        if !app.is_wanted_again(&control) {
             return;
         }
         // A drain goes on accepting only while what began before it lasts: this is not that any more.
@@ -104,14 +109,33 @@ impl std::convert::From<String> for NoStart {
     }
 }
 
+/// Ends in order, one after the other, that others had to wait for.
+#[derive(Default)]
+struct Turns(u32);
+
+impl Turns {
+    /// One that falls asleep by itself may do so under a request once and again; one that always does has failed.
+    fn note(&mut self, end: End, is_wanted: bool) -> End {
+        self.0 = if matches!(end, End::Left) && is_wanted { self.0 + 1 } else { 0 };
+        if self.0 < MOST_TURNS {
+            return end;
+        }
+        End::Died(format!("it has ended by itself {MOST_TURNS} times while it was waited for"))
+    }
+}
+
 /// Starts it and waits until it is ready.
-async fn begin(app: &App, control: &Control) -> Result<(Running, Arc<Group>), NoStart> {
+async fn begin(
+    app: &App,
+    control: &Control,
+    kept: &mut Option<Kept>,
+) -> Result<(Running, Arc<Group>), NoStart> {
     let settings = &app.settings;
     let begun = Instant::now();
     let name = &settings.name;
     tracing::info!(app = %name, "app {name} starts");
     let started = tokio::select! {
-        started = start::start(settings, &app.folders) => started?,
+        started = start::start(settings, &app.folders, kept) => started?,
         () = app.until_unwanted(control) => return Err(NoStart::Unwanted),
     };
     let Started { group, mut running, is_listening } = started;
@@ -143,7 +167,7 @@ async fn begin(app: &App, control: &Control) -> Result<(Running, Arc<Group>), No
 /// Ends what runs; a unit is systemd's.
 async fn end(name: &str, running: Running, within: Duration) {
     match running {
-        Running::Child(mut child, traces) => {
+        Running::Child(mut child, traces, _) => {
             let ended = child.stop(within).await;
             if ended.status.signal() == Some(libc::SIGKILL) {
                 let within = duration::text(within);
@@ -184,8 +208,16 @@ impl App {
         match why {
             End::Died(why) => self.fail(&why, control, begun.elapsed()),
             End::Left => {
-                self.state().enter(Phase::Stopping);
-                tracing::info!(app = %name, "app {name} sleeps, it has ended by itself");
+                let again = {
+                    let mut state = self.state();
+                    state.enter(Phase::Stopping);
+                    if state.is_wanted() {
+                        "is started again: it has ended by itself"
+                    } else {
+                        "sleeps, it has ended by itself"
+                    }
+                };
+                tracing::info!(app = %name, "app {name} {again}");
             }
             // The next dormouse, or the next config, takes it over.
             End::Quiet
@@ -237,13 +269,13 @@ impl App {
     }
 
     /// Whether somebody wants it again who came while it was being stopped; if not, it is asleep now.
-    fn is_wanted_again(&self) -> bool {
+    fn is_wanted_again(&self, control: &Control) -> bool {
         let mut state = self.state();
         if !matches!(state.phase, Phase::Stopping) {
             return false; // it has failed, and is asleep, or somebody has started it again
         }
         state.failures = 0;
-        let is_wanted = state.waiting > 0;
+        let is_wanted = state.is_wanted() && !control.is_cut();
         if is_wanted {
             state.start += 1;
         }

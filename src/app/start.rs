@@ -2,6 +2,7 @@
 
 use std::fs::DirBuilder;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use super::AppSettings;
 use super::address::{Address, remove_stale};
 use super::child::Child;
 use super::program::Program;
-use super::settings::{AppKind, ProgramSettings};
+use super::settings::{AppKind, ProgramSettings, SocketKind};
 use super::unit::{Unit, UnitError};
 use crate::guard::RequestBody;
 use crate::schema::duration;
@@ -80,18 +81,40 @@ impl Folders {
     }
 }
 
+/// A socket of dormouse's own that a program is passed, and the next one after it: what waits in its queue when the one
+/// ends in order is the other's.
+#[derive(Debug)]
+pub struct Kept {
+    origin: Origin,
+    path: PathBuf,
+    listener: Arc<OwnedFd>,
+    traces: Arc<Traces>,
+}
+
 /// An app that runs.
 #[derive(Debug)]
 pub enum Running {
-    /// A program below us, and what goes with it.
-    Child(Child, Traces),
+    /// A program below us, what goes with it, and whether its socket outlasts it.
+    Child(Child, Arc<Traces>, bool),
     /// A unit.
     Unit(Unit),
 }
 
 /// What a program's end is to take with it.
 #[derive(Debug, Default)]
-pub struct Traces(Option<PathBuf>);
+pub struct Traces(pub(super) Option<PathBuf>);
+
+impl Kept {
+    fn address(&self) -> Address {
+        Address {
+            origin: self.origin.clone(),
+            port: None,
+            path: Some(self.path.clone()),
+            passed: Some(self.listener.clone()),
+            traces: self.traces.clone(),
+        }
+    }
+}
 
 impl Drop for Traces {
     fn drop(&mut self) {
@@ -116,7 +139,11 @@ pub struct Started {
 ///
 /// # Errors
 /// In words for the journal.
-pub async fn start(settings: &AppSettings, folders: &Folders) -> Result<Started, String> {
+pub async fn start(
+    settings: &AppSettings,
+    folders: &Folders,
+    kept: &mut Option<Kept>,
+) -> Result<Started, String> {
     match &settings.kind {
         AppKind::Unit { unit, origin } => {
             let unit = Unit::new(unit).map_err(|error| chain(&error))?;
@@ -128,7 +155,7 @@ pub async fn start(settings: &AppSettings, folders: &Folders) -> Result<Started,
             }
             Ok(Started { group: group(origin), running: Running::Unit(unit), is_listening: false })
         }
-        AppKind::Program(program) => start_program(settings, program, folders).await,
+        AppKind::Program(program) => start_program(settings, program, folders, kept).await,
     }
 }
 
@@ -136,10 +163,18 @@ async fn start_program(
     settings: &AppSettings,
     program: &ProgramSettings,
     folders: &Folders,
+    kept: &mut Option<Kept>,
 ) -> Result<Started, String> {
-    let Address { origin, port, path, passed } = Address::make(settings, &program.socket, folders)
-        .await
-        .map_err(|error| format!("cannot make a socket for it: {error}"))?;
+    let Address { origin, port, path, passed, traces } = match kept {
+        Some(kept) => kept.address(),
+        None => Address::make(settings, &program.socket, folders)
+            .await
+            .map_err(|error| format!("cannot make a socket for it: {error}"))?,
+    };
+    if let (SocketKind::Pass(None), Some(path), Some(listener)) = (&program.socket, &path, &passed) {
+        let (path, listener) = (path.clone(), listener.clone());
+        *kept = Some(Kept { origin: origin.clone(), path, listener, traces: traces.clone() });
+    }
     let fill = |text: &str| fill(text, port, path.as_deref());
     let mut env: Vec<_> = program.env.iter().map(|(name, value)| (name.clone(), fill(value))).collect();
     if let (Some(port), false) = (port, env.iter().any(|(name, _)| name == "PORT")) {
@@ -153,12 +188,12 @@ async fn start_program(
             Some(dir) => dir.clone(),
             None => folders.of_programs()?,
         },
-        socket: passed.map(Arc::new),
+        socket: passed,
     };
-    let traces = Traces(path);
     let child = Child::start(&program).map_err(|error| chain(&error))?;
     let is_listening = program.socket.is_some();
-    Ok(Started { group: group(&origin), running: Running::Child(child, traces), is_listening })
+    let running = Running::Child(child, traces, kept.is_some());
+    Ok(Started { group: group(&origin), running, is_listening })
 }
 
 fn fill(text: &str, port: Option<u16>, path: Option<&Path>) -> String {

@@ -127,7 +127,7 @@ async fn still_busy(app: &App, group: &Group, until: &mut Option<Instant>) -> Op
 /// Waits until it comes down by itself; why, for the journal.
 pub(super) async fn died(running: &mut Running) -> String {
     match running {
-        Running::Child(child, _) => describe(&child.exited().await),
+        Running::Child(child, ..) => describe(&child.exited().await),
         Running::Unit(unit) => {
             unit.ended().await; // whatever it is by then
             format!("{} has stopped (journalctl -u {})", unit.name(), unit.name())
@@ -186,11 +186,12 @@ impl App {
 
     /// What an end that came by itself means.
     async fn why_ended(&self, running: &mut Running, why: String) -> End {
-        let is_in_order = match running {
-            Running::Child(child, _) => child.exited().await.is_success(), // the same as before
-            Running::Unit(_) => false,
+        let (is_in_order, keeps_socket) = match running {
+            Running::Child(child, _, keeps) => (child.exited().await.is_success(), *keeps), // the same as before
+            Running::Unit(_) => (false, false),
         };
-        let is_wanted = self.state().is_wanted();
-        if is_in_order && !is_wanted { End::Left } else { End::Died(why) }
+        // Whoever asks meanwhile waits in the queue of that socket.
+        let is_missed = self.state().is_wanted() && !keeps_socket;
+        if is_in_order && !is_missed { End::Left } else { End::Died(why) }
     }
 }

@@ -1,6 +1,7 @@
 //! Upstreams that speak HTTP/2 with prior knowledge: one connection for all requests, unless each has to say whose it is.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper::header::{CONNECTION, EXPECT, HOST, TRANSFER_ENCODING};
@@ -25,7 +26,14 @@ const OF_CONNECTION: u32 = (1 << 31) - 1;
 
 /// The connection, if there is one.
 #[derive(Debug, Default)]
-pub struct Http2(tokio::sync::Mutex<Option<SendRequest<RequestBody>>>);
+pub struct Http2(tokio::sync::Mutex<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    sender: Option<SendRequest<RequestBody>>,
+    /// When connecting last failed, and how: who has waited for that need not try again.
+    failed: Option<(Instant, Kind)>,
+}
 
 impl Http2 {
     /// As [`Upstream::ask`].
@@ -78,13 +86,24 @@ impl Http2 {
         if how.hello.is_some() {
             return Ok((begin(upstream, how).await?, false)); // nobody else may ask in that client's name
         }
-        let mut connection = self.0.lock().await;
-        if let Some(sender) = connection.as_mut().filter(|sender| !sender.is_closed()) {
+        let came = Instant::now();
+        let mut shared = self.0.lock().await;
+        if let Some(sender) = shared.sender.as_mut().filter(|sender| !sender.is_closed()) {
             return Ok((sender.clone(), true));
         }
-        let sender = begin(upstream, how).await?;
-        *connection = Some(sender.clone());
-        Ok((sender, false))
+        if let Some((_, kind)) = shared.failed.filter(|(at, _)| *at >= came) {
+            return Err(Failure::new(kind, upstream.origin(), None));
+        }
+        match begin(upstream, how).await {
+            Ok(sender) => {
+                *shared = Shared { sender: Some(sender.clone()), failed: None };
+                Ok((sender, false))
+            }
+            Err(failure) => {
+                *shared = Shared { sender: None, failed: Some((Instant::now(), failure.kind)) };
+                Err(failure)
+            }
+        }
     }
 }
 

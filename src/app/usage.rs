@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::App;
 use crate::server::{Exchange, KeepsAwake};
 
@@ -12,12 +14,19 @@ pub struct Lease {
     policy: KeepsAwake,
     /// A stream whose policy lets the app sleep holds nothing.
     holds: bool,
+    /// Its place among the requests of its route.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl Lease {
     /// The app counts it already.
     pub(super) fn new(app: Arc<App>, exchange: &Exchange) -> Self {
-        Self { app, policy: exchange.policy(), holds: true }
+        Self { app, policy: exchange.policy(), holds: true, place: None }
+    }
+
+    /// Keeps a place until its end, or until it is a stream.
+    pub fn keep(&mut self, place: OwnedSemaphorePermit) {
+        self.place = Some(place);
     }
 
     /// A piece of the answer, or of a stream, has passed.
@@ -31,6 +40,7 @@ impl Lease {
     /// is returned resolves when the app is about to be stopped over it.
     pub fn become_stream(&mut self, exchange: &Exchange) -> impl Future<Output = ()> + Send + use<> {
         self.policy = exchange.policy();
+        self.place = None;
         if self.policy != KeepsAwake::Yes && self.holds {
             self.holds = false;
             self.app.note_unheld(true);

@@ -14,7 +14,10 @@ use super::{
 use crate::app::{Configured, Exempt, NoApp};
 use crate::schema::{self, Counts, Fault, Key, Kind, Reader, nearest};
 
+mod share;
 mod waiting;
+
+use share::Share;
 
 const APP: Key = Key::new(
     "app",
@@ -23,13 +26,13 @@ const APP: Key = Key::new(
 )
 .example("wiki");
 
-const OPTIONS: [Key; 6] = proxy::OPTIONS;
+const KEYS: [Key; 8] = proxy::KEYS;
 
 /// `app`.
 pub(super) const VERB: Verb = Verb {
     schema: schema::Verb {
         operand: APP,
-        keys: &OPTIONS,
+        keys: &KEYS,
         about: "Requests wait while it starts, and timeouts.request does not run meanwhile. When nobody has asked for its \
                 sleep_after it is stopped; until then dormouse stays awake. A start that comes to nothing is a 502 with an \
                 id that finds the reason in the journal, and is not tried again for a moment: 503.",
@@ -46,11 +49,12 @@ const BEFORE_PAGE: Duration = Duration::from_millis(400);
 struct App {
     app: Arc<Configured>,
     options: Arc<Options>,
+    share: Arc<Share>,
 }
 
 fn build(reader: &mut Reader<'_>, route: &RouteShape<'_>) -> Option<Box<dyn Handler>> {
     let name = reader.text(&APP)?;
-    let options = Options::read(reader, route);
+    let (share, options) = (Share::read(reader), Options::read(reader, route));
     let Some(app) = route.apps.get(name) else {
         let fault = Fault::new(&reader.place(&APP), format!("there is no app {name:?}"));
         reader.fault(match nearest(name, route.apps.keys().map(|name| &name[..])) {
@@ -59,7 +63,7 @@ fn build(reader: &mut Reader<'_>, route: &RouteShape<'_>) -> Option<Box<dyn Hand
         });
         return None;
     };
-    Some(Box::new(App { app: app.clone()?, options: Arc::new(options?) }))
+    Some(Box::new(App { app: app.clone()?, options: Arc::new(options?), share: Arc::new(share?) }))
 }
 
 impl Handler for App {
@@ -77,11 +81,16 @@ impl Handler for App {
         }
         let gets_page = settings.shows_page && waiting::is_navigation(&Head::from(&request));
         let asked = Asked::new(request, context, self.options.clone());
-        Answer::Later(Box::pin(answer(self.app.clone(), asked, gets_page)))
+        Answer::Later(Box::pin(answer(self.app.clone(), self.share.clone(), asked, gets_page)))
     }
 }
 
-async fn answer(app: Arc<Configured>, asked: Box<Asked>, gets_page: bool) -> Response<Body> {
+async fn answer(
+    app: Arc<Configured>,
+    share: Arc<Share>,
+    asked: Box<Asked>,
+    gets_page: bool,
+) -> Response<Body> {
     let exchange = asked.exchange().clone();
     let waking = async {
         if !gets_page {
@@ -90,7 +99,13 @@ async fn answer(app: Arc<Configured>, asked: Box<Asked>, gets_page: bool) -> Res
         tokio::time::timeout(BEFORE_PAGE, app.wake(&exchange)).await.ok()
     };
     match while_wanted(&exchange, asked.ends_with_client(), waking).await {
-        Some(Some(Ok((group, lease)))) => asked.pass(&group, Some(lease)).await,
+        Some(Some(Ok((group, mut lease)))) => {
+            match while_wanted(&exchange, asked.ends_with_client(), share.turn()).await.flatten() {
+                Some(place) => lease.keep(place),
+                None => return refuse(&asked, &NoApp::Full),
+            }
+            asked.pass(&group, Some(lease)).await
+        }
         Some(Some(Err(why))) => refuse(&asked, &why),
         Some(None) => waiting::page(&app.settings().name),
         None => Response::new(Body::Empty), // nobody is there to read it

@@ -27,7 +27,7 @@ pub use passing::Passing;
 const PROXY: Key =
     Key::new("proxy", Kind::Texts, "Passes requests on to this upstream, or to these in turn.")
         .example("http://127.0.0.1:3000");
-const CONNECTIONS: Key = Key::new(
+pub(super) const CONNECTIONS: Key = Key::new(
     "connections",
     Kind::Integer { least: 1, most: 1 << 20 },
     "Most connections to each upstream that are asked something at once; further requests wait. Event streams and \
@@ -35,20 +35,24 @@ const CONNECTIONS: Key = Key::new(
 )
 .default("1024")
 .example("16");
-const RATE: Key = Key::new(
+pub(super) const RATE: Key = Key::new(
     "rate",
     Kind::Rate,
     "How often each upstream may be asked: requests wait for their turn, within timeouts.request.",
 )
 .example("1/2s");
 
-pub(super) const OPTIONS: [Key; 6] = options::KEYS;
+const OPTIONS: [Key; 6] = options::KEYS;
+
+/// The keys of `proxy`, and of `app`.
+pub(super) const KEYS: [Key; 8] =
+    [CONNECTIONS, RATE, OPTIONS[0], OPTIONS[1], OPTIONS[2], OPTIONS[3], OPTIONS[4], OPTIONS[5]];
 
 /// `proxy`.
 pub(super) const VERB: Verb = Verb {
     schema: schema::Verb {
         operand: PROXY,
-        keys: &[CONNECTIONS, RATE, OPTIONS[0], OPTIONS[1], OPTIONS[2], OPTIONS[3], OPTIONS[4], OPTIONS[5]],
+        keys: &KEYS,
         about: "An upstream is http://HOST:PORT, unix:/PATH, https://HOST or h2c://HOST:PORT (HTTP/2 with prior \
                 knowledge). Path and query are passed on as they came. Of several, those that fail are passed over for \
                 ten seconds. A request is asked again, once, only if nothing of it was written, or if it is idempotent, \

@@ -136,3 +136,22 @@ fn an_upload_waits_for_it() {
     gate.arrived().open();
     assert_eq!(client.answer().status(), 200);
 }
+
+#[test]
+fn a_route_may_have_but_a_share_of_it() {
+    let config =
+        format!("{SLOW}[[route]]\npath = \"/one/\"\napp = \"wiki\"\nstrip_prefix = true\nconnections = 1\n");
+    let wiki = Wiki::new(&config, "");
+    let _daemon = wiki.wake();
+    let gate = wiki.gate();
+    let (mut first, mut second) = (wiki.client(), wiki.client());
+    first.ask(&format!("/one/gate?{}", wiki.site.unit.folder.join("start").display()));
+    let at_gate = gate.arrived();
+    second.ask("/one/");
+    // What was asked before this has been read; on another route the app is asked all the same, and has not seen it.
+    assert_eq!(wiki.client().get("/hello").text(), "hello");
+    assert_eq!(wiki.ask().1, 2);
+    at_gate.open();
+    assert_eq!(first.answer().status(), 200);
+    assert_eq!(pid_and_count(second.answer().text()).1, 3);
+}

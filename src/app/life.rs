@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::start::{self, Kept, Running, Started};
-use super::state::Phase;
+use super::state::{Phase, WELL_AFTER};
 use super::unit::{Unit, UnitState};
 use super::watch::{End, died, watch};
 use super::{App, AppKind};
@@ -79,7 +79,7 @@ pub(super) async fn live(app: Arc<App>, control: Control, mut hold: Hold, from: 
                 app.up(group.clone());
                 let begun = Instant::now();
                 let end = watch(&app, &control, &mut hold, &mut running, &group).await;
-                let end = turns.note(end, app.state().is_wanted());
+                let end = turns.note(end, app.state().is_wanted(), begun.elapsed());
                 app.stop((running, &group), end, begun, &control).await;
             }
             Err(NoStart::Failed(why)) => app.fail(&why, &control, Duration::ZERO),
@@ -115,8 +115,9 @@ struct Turns(u32);
 
 impl Turns {
     /// One that falls asleep by itself may do so under a request once and again; one that always does has failed.
-    fn note(&mut self, end: End, is_wanted: bool) -> End {
-        self.0 = if matches!(end, End::Left) && is_wanted { self.0 + 1 } else { 0 };
+    fn note(&mut self, end: End, is_wanted: bool, was_up_for: Duration) -> End {
+        let is_one_more = matches!(end, End::Left) && is_wanted && was_up_for < WELL_AFTER;
+        self.0 = if is_one_more { self.0 + 1 } else { 0 };
         if self.0 < MOST_TURNS {
             return end;
         }

@@ -10,7 +10,7 @@ const FIRST_REST: Duration = Duration::from_millis(500);
 const LONGEST_REST: Duration = Duration::from_secs(30);
 
 /// An app that was up for so long has not failed to start.
-const WELL_AFTER: Duration = Duration::from_secs(10);
+pub(super) const WELL_AFTER: Duration = Duration::from_secs(10);
 
 /// What an app is doing, and for whom.
 #[derive(Debug)]

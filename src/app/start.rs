@@ -19,6 +19,7 @@ use super::program::Program;
 use super::settings::{AppKind, ProgramSettings, SocketKind};
 use super::unit::{Unit, UnitError};
 use crate::guard::RequestBody;
+use crate::log::chain;
 use crate::schema::duration;
 use crate::upstream::{Answered, Group, How, Origin, Upstream, UpstreamSettings};
 
@@ -28,9 +29,6 @@ const LAST_LOOK: Duration = Duration::from_millis(250);
 
 /// How long one such question may take.
 const LOOK_TAKES: Duration = Duration::from_secs(5);
-
-/// As many requests at once as an app is asked; dormouse's own limits are below.
-const CONNECTIONS: usize = 1024;
 
 /// Where apps run, and where their sockets are.
 #[derive(Debug, Default)]
@@ -209,8 +207,7 @@ fn fill(text: &str, port: Option<u16>, path: Option<&Path>) -> String {
 
 /// Whom to ask where an app listens.
 pub fn group(origin: &Origin) -> Arc<Group> {
-    let settings = UpstreamSettings { origin: origin.clone(), connections: CONNECTIONS, rate: None };
-    Arc::new(Group::new(vec![Upstream::new(&settings)]))
+    Arc::new(Group::new(vec![Upstream::new(&UpstreamSettings::by_default(origin.clone()))]))
 }
 
 /// Waits until it is ready.
@@ -257,11 +254,6 @@ pub fn not_ready(settings: &AppSettings) -> String {
         }
         None => format!("nothing listened where it should, within start_within ({within})"),
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! `dormouse serve`: sockets, config, engine, and how it ended.
 
-use std::fmt::Write;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -32,7 +31,7 @@ pub fn run(arguments: &Serve, started: Instant) -> u8 {
     footprint::tune_allocator();
     let sockets = Sockets::inherited();
     log::start(&identifier(arguments.config.as_deref()));
-    let exit = sockets.map_err(|error| Failure(code::SOFTWARE, chain(&error)));
+    let exit = sockets.map_err(|error| Failure(code::SOFTWARE, log::chain(&error)));
     let exit = exit.and_then(|sockets| serve(arguments, sockets, started));
     let code = match exit {
         Ok(Exit::Cut) => code::CUT,
@@ -70,7 +69,7 @@ fn serve(arguments: &Serve, sockets: Sockets, started: Instant) -> Result<Exit, 
 /// The sockets with those of `--listen`; there must be one.
 fn with_bound(mut sockets: Sockets, listen: &[String]) -> Result<Sockets, Failure> {
     for address in listen {
-        sockets.bind(address).map_err(|error| Failure(code::SOFTWARE, chain(&error)))?;
+        sockets.bind(address).map_err(|error| Failure(code::SOFTWARE, log::chain(&error)))?;
     }
     if sockets.is_empty() {
         let message = "there is no socket to serve: systemd passed none (start dormouse.socket, not the service, or \
@@ -111,15 +110,4 @@ fn identifier(config: Option<&Path>) -> String {
         || "dormouse".to_owned(),
         |stem| if stem == "dormouse" { stem.into() } else { format!("dormouse@{stem}") },
     )
-}
-
-/// An error with its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let _ = write!(text, ": {error}");
-        cause = error.source();
-    }
-    text
 }

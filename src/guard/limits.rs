@@ -57,7 +57,7 @@ impl Default for Limits {
 
 impl Limits {
     /// Reads `[limits]`, or a route's.
-    pub fn read(reader: &mut Reader<'_>, default_in_flight: Option<usize>) -> Self {
+    fn read(reader: &mut Reader<'_>, default_in_flight: Option<usize>) -> Self {
         let count = |number: Option<i64>| number.and_then(|number| usize::try_from(number).ok());
         let in_flight = count(reader.integer(&IN_FLIGHT)).or(default_in_flight);
         let queue = count(reader.integer(&QUEUE)).unwrap_or(0);

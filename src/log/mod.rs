@@ -75,6 +75,12 @@ pub fn start(identifier: &str) {
     }
 }
 
+/// An error with its causes, on one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 /// Waits until all that was logged before is written; for the journal, until it has taken it in completely. Called
 /// before the process exits, or the last lines may be lost, or lack their unit's name: the journal looks the sender up
 /// while it is still there.

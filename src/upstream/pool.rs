@@ -46,6 +46,13 @@ pub struct UpstreamSettings {
     pub rate: Option<Rate>,
 }
 
+impl UpstreamSettings {
+    /// As `proxy` has them by default: who asks the same upstream by these has the same pool.
+    pub fn by_default(origin: Origin) -> Self {
+        Self { origin, connections: 1024, rate: None }
+    }
+}
+
 /// One upstream.
 #[derive(Debug)]
 pub struct Upstream {

@@ -23,9 +23,6 @@ use crate::upstream::{Answered, Failure, How, Kind, Origin, Upstream, UpstreamSe
 const LARGEST: usize = 4 << 20;
 const ALL_TOGETHER: usize = 16 << 20;
 
-/// As `proxy` has it by default: the same pool.
-const CONNECTIONS: usize = 1024;
-
 /// What would end a value's place in an address, or begin another one. What is encoded already stays so.
 const ENCODED: &AsciiSet = &CONTROLS
     .add(b' ')
@@ -80,8 +77,7 @@ impl Source {
                 return None;
             }
         };
-        let settings = UpstreamSettings { origin, connections: CONNECTIONS, rate: None };
-        let upstream = route.lasting.upstreams.get(settings, Upstream::new);
+        let upstream = route.lasting.upstreams.get(UpstreamSettings::by_default(origin), Upstream::new);
         Some(Self {
             name: name.text.to_owned(),
             upstream,

@@ -1,6 +1,6 @@
 //! Clients that leave: their requests are cancelled at the upstream at once, unless they are to be finished.
 
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::harness::{Client, connect, reset};
@@ -8,6 +8,21 @@ use crate::upstream::{OK, Upstream};
 
 /// Far below every limit.
 const AT_ONCE: Duration = Duration::from_secs(5);
+
+/// The client ends, by a reset or by closing its side, and with it at once the request upstream.
+fn leave(client: Client<TcpStream>, resets: bool, connection: &mut Client<TcpStream>) {
+    let begun = Instant::now();
+    // One that has only closed its side is still there.
+    let _still_there = if resets {
+        reset(client.0);
+        None
+    } else {
+        client.0.shutdown(Shutdown::Write).expect("it is open");
+        Some(client)
+    };
+    connection.end();
+    assert!(begun.elapsed() < AT_ONCE);
+}
 
 #[test]
 fn a_client_that_ends_before_its_answer_cancels_it() {
@@ -17,14 +32,7 @@ fn a_client_that_ends_before_its_answer_cancels_it() {
         let mut client = connect(site.web);
         client.ask("/");
         let (mut connection, _) = upstream.asked();
-        let begun = Instant::now();
-        if resets {
-            reset(client.0);
-        } else {
-            client.0.shutdown(Shutdown::Write).expect("it is open");
-        }
-        connection.end();
-        assert!(begun.elapsed() < AT_ONCE);
+        leave(client, resets, &mut connection);
     }
 }
 
@@ -39,14 +47,7 @@ fn a_client_that_ends_during_its_answer_cancels_it() {
         connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n");
         client.head();
         assert_eq!(client.chunk(), b"one");
-        let begun = Instant::now();
-        if resets {
-            reset(client.0);
-        } else {
-            client.0.shutdown(Shutdown::Write).expect("it is open");
-        }
-        connection.end();
-        assert!(begun.elapsed() < AT_ONCE);
+        leave(client, resets, &mut connection);
     }
 }
 
@@ -59,14 +60,7 @@ fn a_client_that_ends_during_its_upload_cancels_it() {
         client.send("PUT / HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\npart");
         let (mut connection, _) = upstream.asked();
         connection.expect("part");
-        let begun = Instant::now();
-        if resets {
-            reset(client.0);
-        } else {
-            client.0.shutdown(Shutdown::Write).expect("it is open");
-        }
-        connection.end();
-        assert!(begun.elapsed() < AT_ONCE);
+        leave(client, resets, &mut connection);
     }
 }
 

@@ -47,8 +47,8 @@
 //!
 //! # Modules
 //!
-//! Arrows point one way: `cli -> config -> site -> (route, guard, handler, log) -> app -> upstream -> server -> lifecycle
-//! -> activation`; `schema` (what a table of the config may say, as data) lies below all that declare keys. `lasting` has
+//! Arrows point one way: `cli -> config -> site -> (route, guard, handler, log) -> app -> (process, upstream) -> server ->
+//! lifecycle -> activation`; `schema` (what a table of the config may say, as data) lies below all that declare keys. `lasting` has
 //! what outlives a site: apps, pools, places. Beside the site, and also between `cli` and `server`, are `carry` (what goes
 //! on across sleeps) and `control` (the socket that `why` asks).
 
@@ -78,6 +78,8 @@ pub mod handler;
 pub mod lasting;
 #[cfg(feature = "daemon")]
 pub mod log;
+#[cfg(feature = "daemon")]
+pub mod process;
 #[cfg(feature = "daemon")]
 pub mod route;
 #[cfg(feature = "daemon")]

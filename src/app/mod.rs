@@ -5,7 +5,6 @@
 //!   there is to tell of it;
 //! - `life`: the one task that starts it, watches it (`watch`) and stops it again;
 //! - `start`: from a program or unit to an address that answers; `address`: where a program listens;
-//! - `child` (with `program`, `exec`, `output`, `lines`): a program that runs below us;
 //! - `unit`: a service of systemd's, over D-Bus;
 //! - `sandbox`: whether ours lets programs run.
 //!
@@ -19,13 +18,8 @@ use tokio::sync::Notify;
 use state::{Phase, State};
 
 mod address;
-pub mod child;
-mod exec;
 pub(crate) mod keys;
 mod life;
-mod lines;
-mod output;
-pub mod program;
 pub mod sandbox;
 pub mod settings;
 mod sight;

@@ -11,7 +11,7 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 
-use super::child::Ended;
+use crate::process::Ended;
 
 /// The drop-in's name. Whoever has one of his own knows what his programs need.
 pub const DROP_IN: &str = "programs.conf";

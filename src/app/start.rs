@@ -14,12 +14,11 @@ use tokio::time::sleep;
 
 use super::AppSettings;
 use super::address::{Address, remove_stale};
-use super::child::Child;
-use super::program::Program;
 use super::settings::{AppKind, ProgramSettings, SocketKind};
 use super::unit::{Unit, UnitError};
 use crate::guard::RequestBody;
 use crate::log::chain;
+use crate::process::{Child, Owner, Program};
 use crate::schema::duration;
 use crate::upstream::{Answered, Group, How, Origin, Upstream, UpstreamSettings};
 
@@ -174,12 +173,12 @@ async fn start_program(
         *kept = Some(Kept { origin: origin.clone(), path, listener, traces: traces.clone() });
     }
     let fill = |text: &str| fill(text, port, path.as_deref());
-    let mut env: Vec<_> = program.env.iter().map(|(name, value)| (name.clone(), fill(value))).collect();
+    let mut env: Vec<_> = program.env.iter().map(|(name, value)| (name.into(), fill(value).into())).collect();
     if let (Some(port), false) = (port, env.iter().any(|(name, _)| name == "PORT")) {
-        env.push(("PORT".to_owned(), port.to_string()));
+        env.push(("PORT".into(), port.to_string().into()));
     }
     let program = Program {
-        name: settings.name.clone(),
+        owner: Owner::App(settings.name.as_str().into()),
         run: program.run.iter().map(|argument| fill(argument).into()).collect(),
         env,
         dir: match &program.dir {
@@ -187,6 +186,7 @@ async fn start_program(
             None => folders.of_programs()?,
         },
         socket: passed,
+        nice: None,
     };
     let child = Child::start(&program).map_err(|error| chain(&error))?;
     let is_listening = program.socket.is_some();

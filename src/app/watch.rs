@@ -4,11 +4,11 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
-use super::child::Ended;
 use super::start::{self, Running};
 use super::state::Phase;
 use super::{App, sandbox};
 use crate::lifecycle::Hold;
+use crate::process::Ended;
 use crate::schema::duration;
 use crate::server::Control;
 use crate::upstream::Group;

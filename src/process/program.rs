@@ -1,4 +1,4 @@
-//! What an app runs, and how it is found and started: its environment, its folder, its socket.
+//! What is run, and how it is found and started: its environment, its folder, its socket.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -15,6 +15,8 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 
 use super::exec::Image;
+use super::owner::Owner;
+use super::streams::Stdin;
 use crate::activation::{end_with_us, pass};
 
 /// Where programs are looked for when our own environment has no PATH: systemd's default, and what some machines still
@@ -24,18 +26,20 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// One program, ready to be started any number of times.
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// The app's name: in the log, in errors, and its socket's in `LISTEN_FDNAMES`.
-    pub name: String,
+    /// Whose it is; an app's name is also its socket's, in `LISTEN_FDNAMES`.
+    pub owner: Owner,
     /// The program and its arguments, never read by a shell. Without a slash it is looked for in the PATH it will have;
     /// a relative one starts from `dir`.
     pub run: Vec<OsString>,
     /// Added to its environment, which is otherwise PATH, HOME, USER and LANG as we have them, and `LISTEN_*`. HOME is
     /// `dir` if we have none.
-    pub env: Vec<(String, String)>,
+    pub env: Vec<(OsString, OsString)>,
     /// Where it runs.
     pub dir: PathBuf,
     /// A listening socket for it, passed as systemd does it: descriptor 3 and `LISTEN_*`. Blocking or not, as it is.
     pub socket: Option<Arc<OwnedFd>>,
+    /// Its priority, as nice(1) has it: from -20 to 19.
+    pub nice: Option<i32>,
 }
 
 /// Why a program cannot be started.
@@ -43,53 +47,53 @@ pub struct Program {
 pub enum StartError {
     /// `run` has nothing in it.
     #[error(
-        "app {app:?}: `run` names no program; write it as a list, such as [\"/srv/app/server\", \"--quiet\"]"
+        "{owner}: `{}` names no program; write it as a list, such as [\"/srv/app/server\", \"--quiet\"]", owner.key()
     )]
     Empty {
-        /// The app.
-        app: String,
+        /// Whose.
+        owner: Owner,
     },
     /// A NUL byte, which no argument or variable can have.
-    #[error("app {app:?}: an argument in `run`, or a variable in `env`, has a NUL byte in it; leave it out")]
+    #[error("{owner}: an argument in `{}`, or a variable in `env`, has a NUL byte in it; leave it out", owner.key())]
     Nul {
-        /// The app.
-        app: String,
+        /// Whose.
+        owner: Owner,
     },
     /// Its folder is not there, or not for us.
-    #[error("app {app:?}: cannot go to its folder {}; see `dir`", dir.display())]
+    #[error("{owner}: cannot go to its folder {}; see `dir`", dir.display())]
     Folder {
-        /// The app.
-        app: String,
+        /// Whose.
+        owner: Owner,
         /// The folder.
         dir: PathBuf,
         /// What the kernel said.
         source: io::Error,
     },
     /// There is no such program.
-    #[error("app {app:?}: there is no program {}{}; see `run`", program.display(), place(program, path))]
+    #[error("{owner}: there is no program {}{}; see `{}`", program.display(), place(program, path), owner.key())]
     NotFound {
-        /// The app.
-        app: String,
+        /// Whose.
+        owner: Owner,
         /// As it is in `run`.
         program: PathBuf,
         /// The PATH it was looked for in.
         path: OsString,
     },
     /// The program is there.
-    #[error("app {app:?}: cannot run {}{}", program.display(), hint(source))]
+    #[error("{owner}: cannot run {}{}", program.display(), hint(source))]
     Run {
-        /// The app.
-        app: String,
+        /// Whose.
+        owner: Owner,
         /// Where it was found.
         program: PathBuf,
         /// What the kernel said.
         source: io::Error,
     },
     /// Something that has nothing to do with the program failed.
-    #[error("app {app:?}: cannot start a process")]
+    #[error("{owner}: cannot start a process")]
     Process {
-        /// The app.
-        app: String,
+        /// Whose.
+        owner: Owner,
         /// What the kernel said.
         source: io::Error,
     },
@@ -115,32 +119,32 @@ fn hint(error: &io::Error) -> &'static str {
 }
 
 impl Program {
-    /// Starts it, its output piped, stdin empty, in a process group of its own. It is killed when this thread ends.
-    pub(super) fn spawn(&self) -> Result<process::Child, StartError> {
-        let app = || self.name.clone();
-        let process_error = |source| StartError::Process { app: app(), source };
-        let name = self.run.first().ok_or_else(|| StartError::Empty { app: app() })?;
+    /// Starts it, its output piped, in a process group of its own. It is killed when this thread ends.
+    pub(super) fn spawn(&self, stdin: Stdin) -> Result<process::Child, StartError> {
+        let owner = || self.owner.clone();
+        let process_error = |source| StartError::Process { owner: owner(), source };
+        let name = self.run.first().ok_or_else(|| StartError::Empty { owner: owner() })?;
         let folder = std::fs::metadata(&self.dir).and_then(|dir| match dir.is_dir() {
             true => Ok(access(&self.dir, Access::EXEC_OK)?),
             false => Err(io::ErrorKind::NotADirectory.into()),
         });
-        folder.map_err(|source| StartError::Folder { app: app(), dir: self.dir.clone(), source })?;
+        folder.map_err(|source| StartError::Folder { owner: owner(), dir: self.dir.clone(), source })?;
 
         let environment = self.environment();
         let path = variable(&environment, "PATH").unwrap_or_default();
         let program = self.find(name, path)?;
         let image = Image::new(program.clone(), &self.run, environment, self.socket.is_some());
-        let image = image.map_err(|_| StartError::Nul { app: app() })?;
+        let image = image.map_err(|_| StartError::Nul { owner: owner() })?;
 
         let mut command = Command::new(&program);
         command.current_dir(&self.dir).process_group(0);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         end_with_us(&mut command, Signal::KILL);
         if let Some(socket) = &self.socket {
             pass(&mut command, socket.as_fd()).map_err(process_error)?;
         }
         image.replace(&mut command);
-        command.spawn().map_err(|source| StartError::Run { app: app(), program, source })
+        command.spawn().map_err(|source| StartError::Run { owner: owner(), program, source })
     }
 
     /// All its variables but `LISTEN_PID`; of several with the same name, the last.
@@ -151,9 +155,9 @@ impl Program {
         all.extend(["PATH", "HOME", "USER", "LANG"].into_iter().filter_map(own));
         if self.socket.is_some() {
             all.push(("LISTEN_FDS".into(), "1".into()));
-            all.push(("LISTEN_FDNAMES".into(), self.name.clone().into()));
+            all.push(("LISTEN_FDNAMES".into(), self.owner.name().into()));
         }
-        all.extend(self.env.iter().map(|(name, value)| (name.into(), value.into())));
+        all.extend(self.env.iter().cloned());
         let is_last = |(at, (name, _)): &(usize, &(OsString, OsString))| {
             variable(&all[at + 1..], name).is_none() && !(name == "LISTEN_PID" && self.socket.is_some())
         };
@@ -162,8 +166,11 @@ impl Program {
 
     /// Where the program is, as seen from `dir`.
     fn find(&self, name: &OsStr, path: &OsStr) -> Result<PathBuf, StartError> {
-        let not_found =
-            || StartError::NotFound { app: self.name.clone(), program: name.into(), path: path.to_owned() };
+        let not_found = || StartError::NotFound {
+            owner: self.owner.clone(),
+            program: name.into(),
+            path: path.to_owned(),
+        };
         if has_slash(name) {
             return match self.dir.join(name).metadata() {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Err(not_found()),

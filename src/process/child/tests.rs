@@ -18,7 +18,14 @@ fn shell(script: &str) -> Program {
 
 fn program(run: &[&str]) -> Program {
     let run = run.iter().map(Into::into).collect();
-    Program { name: "blog".to_owned(), run, env: Vec::new(), dir: "/".into(), socket: None }
+    Program {
+        owner: Owner::App("blog".into()),
+        run,
+        env: Vec::new(),
+        dir: "/".into(),
+        socket: None,
+        nice: None,
+    }
 }
 
 /// Any process, by a descriptor that stays its own.

@@ -13,23 +13,37 @@ use std::process::{self, ExitStatus};
 use std::time::Duration;
 
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group, pidfd_open, waitid,
-    waitpid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group, pidfd_open,
+    setpriority_pgrp, waitid, waitpid,
 };
 use signal_hook::low_level::signal_name;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::net::unix::pipe;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::output::Output;
+use super::owner::Owner;
 use super::program::{Program, StartError};
+use super::streams::{Streams, Way};
 use crate::activation::register;
 
 /// A program that was started. Dropped, it is killed with its whole group.
 pub struct Child {
     leader: Leader,
     output: Output,
+}
+
+/// A program that was started, and the streams that are read and written by whoever started it.
+#[derive(Debug)]
+pub struct Started {
+    /// The program.
+    pub child: Child,
+    /// With [`super::Stdin::Pipe`].
+    pub stdin: Option<pipe::Sender>,
+    /// With [`Way::Bytes`].
+    pub stdout: Option<pipe::Receiver>,
 }
 
 /// How a program ended.
@@ -63,21 +77,38 @@ impl fmt::Display for Ended {
 }
 
 impl Child {
+    /// Starts it; its output goes to the log from here on. See [`Child::start_with`].
+    ///
+    /// # Errors
+    /// When it cannot be started; nothing is left of it then.
+    pub fn start(program: &Program) -> Result<Self, StartError> {
+        Ok(Self::start_with(program, Streams::logged())?.child)
+    }
+
     /// Starts it. That it could be started, as far as execve(2), is known when this returns: it waits for that, about a
-    /// millisecond. Its output goes to the log from here on.
+    /// millisecond.
     ///
     /// The thread that calls must be the process's first, or live as long: the program is killed when it ends. It must
     /// be in a tokio runtime with I/O.
     ///
     /// # Errors
     /// When it cannot be started; nothing is left of it then.
-    pub fn start(program: &Program) -> Result<Self, StartError> {
-        let error = |source| StartError::Process { app: program.name.clone(), source };
-        let mut process = program.spawn()?;
+    pub fn start_with(program: &Program, streams: Streams) -> Result<Started, StartError> {
+        let error = |source| StartError::Process { owner: program.owner.clone(), source };
+        let mut process = program.spawn(streams.stdin)?;
         let leader = Leader::watch(&mut process).map_err(error)?;
+        if let Some(nice) = program.nice {
+            leader.set_nice(nice, &program.owner);
+        }
         // Should this fail, the leader is killed by being dropped.
-        let output = Output::follow(&program.name, &mut process).map_err(error)?;
-        Ok(Self { leader, output })
+        let stdin = process.stdin.take().map(|pipe| pipe::Sender::from_owned_fd(pipe.into()));
+        let stdin = stdin.transpose().map_err(error)?;
+        let stdout = matches!(streams.stdout, Way::Bytes).then(|| process.stdout.take()).flatten();
+        let stdout = stdout.map(|pipe| pipe::Receiver::from_owned_fd(pipe.into()));
+        let stdout = stdout.transpose().map_err(error)?;
+        let output = Output::follow(&program.owner, &mut process, streams.stdout, streams.stderr);
+        let child = Self { leader, output: output.map_err(error)? };
+        Ok(Started { child, stdin, stdout })
     }
 
     /// Its process id, which is also its group's.
@@ -138,6 +169,17 @@ impl Leader {
             let _ = process.kill().and_then(|()| process.wait());
         }
         Ok(Self { pid, watched: Some(watched?), status: None })
+    }
+
+    /// Makes it nicer, and whatever it may have started already. It runs on if that may not be.
+    fn set_nice(&self, nice: i32, owner: &Owner) {
+        if let Err(error) = setpriority_pgrp(Some(self.pid), nice) {
+            tracing::warn!(
+                %error,
+                "{owner}: cannot set its priority to {nice} (`nice`): {error}; a limit or the unit's sandbox forbids it, \
+                 see SystemCallFilter= and LimitNICE="
+            );
+        }
     }
 
     /// Waits for its end.

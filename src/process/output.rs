@@ -1,17 +1,18 @@
-//! What a program prints: each line goes to the log as it comes, and the last ones of stderr are kept, to say why it
-//! ended.
+//! What a program prints, line by line as it comes: to the log or to whoever takes the lines. The last ones of stderr are
+//! kept, to say why it ended.
 
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process;
-use std::sync::Arc;
 
 use tokio::net::unix::pipe::Receiver;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{self, JoinHandle};
 
 use super::lines::Lines;
+use super::owner::Owner;
+use super::streams::{Line, Source, Way};
 
 /// What is kept of stderr.
 const KEPT_LINES: usize = 20;
@@ -36,17 +37,25 @@ pub struct Output {
 
 impl Output {
     /// Takes the pipes of a program that was just started.
-    pub fn follow(app: &str, child: &mut process::Child) -> io::Result<Self> {
+    pub fn follow(owner: &Owner, child: &mut process::Child, stdout: Way, stderr: Way) -> io::Result<Self> {
         let (alive, end) = watch::channel(());
-        let app: Arc<str> = app.into();
-        let stream = |name, pipe: Option<OwnedFd>| {
+        let stream = |source, pipe: Option<OwnedFd>, way: Way| {
             let pipe = pipe.map(Receiver::from_owned_fd).transpose()?;
-            let (app, end) = (Arc::clone(&app), end.clone());
-            io::Result::Ok(Stream { app, name, pipe, lines: Lines::default(), tail: Tail::default(), end })
+            let (owner, end, (is_logged, taker)) = (owner.clone(), end.clone(), way.split());
+            let (lines, tail) = (Lines::default(), Tail::default());
+            io::Result::Ok(Stream { owner, source, pipe, lines, tail, is_logged, taker, end })
         };
-        let stdout = stream("stdout", child.stdout.take().map(Into::into))?;
-        let stderr = stream("stderr", child.stderr.take().map(Into::into))?;
-        let reading = tokio::spawn(async { tokio::join!(stdout.read(), stderr.read()).1 });
+        let stdout = child.stdout.take().map(|pipe| stream(Source::Stdout, Some(pipe.into()), stdout));
+        let stdout = stdout.transpose()?;
+        let stderr = stream(Source::Stderr, child.stderr.take().map(Into::into), stderr)?;
+        let reading = tokio::spawn(async {
+            let stdout = async {
+                if let Some(stdout) = stdout {
+                    stdout.read().await;
+                }
+            };
+            tokio::join!(stdout, stderr.read()).1
+        });
         Ok(Self { reading, alive: Some(alive), last: None })
     }
 
@@ -65,11 +74,14 @@ impl Output {
 
 /// One of the two.
 struct Stream {
-    app: Arc<str>,
-    name: &'static str,
+    owner: Owner,
+    source: Source,
     pipe: Option<Receiver>,
     lines: Lines,
     tail: Tail,
+    is_logged: bool,
+    /// Who else takes the lines, as long as it does.
+    taker: Option<mpsc::Sender<Line>>,
     /// Closed when the program has ended.
     end: watch::Receiver<()>,
 }
@@ -80,8 +92,8 @@ impl Stream {
             // Nothing there, or an error, is the end, too: the program's own tells more.
             let _ = self.read_from(&pipe).await;
         }
-        while let Some(line) = self.lines.take_rest() {
-            log(&self.app, self.name, line, &mut self.tail);
+        while let Some(line) = self.lines.take_rest().map(<[u8]>::to_vec) {
+            self.hand_on(line).await;
         }
         self.tail
     }
@@ -94,7 +106,7 @@ impl Stream {
             }
             match pipe.try_read(self.lines.space()) {
                 Ok(0) => return Ok(()),
-                Ok(count) => self.log(count).await,
+                Ok(count) => self.took(count).await,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }
@@ -106,31 +118,49 @@ impl Stream {
             if count == 0 {
                 break;
             }
-            self.log(count).await;
+            self.took(count).await;
             rest = rest.saturating_sub(count);
         }
         Ok(())
     }
 
-    /// So many bytes came: logs the lines that are whole. Others have their turn at least once.
-    async fn log(&mut self, count: usize) {
+    /// So many bytes came: hands on the lines that are whole. Others have their turn at least once.
+    async fn took(&mut self, count: usize) {
         self.lines.filled(count);
         for number in 1.. {
-            let Some(line) = self.lines.take() else { break };
-            log(&self.app, self.name, line, &mut self.tail);
+            let Some(line) = self.lines.take().map(<[u8]>::to_vec) else { break };
+            self.hand_on(line).await;
             if number % LINES_A_TURN == 0 {
                 task::yield_now().await;
             }
         }
         task::yield_now().await;
     }
+
+    /// A whole line, to wherever it goes.
+    async fn hand_on(&mut self, line: Vec<u8>) {
+        let text = String::from_utf8_lossy(&line);
+        if self.is_logged {
+            log(&self.owner, self.source.name(), &text);
+        }
+        if self.source == Source::Stderr {
+            self.tail.push(&text);
+        }
+        if let Some(taker) = &self.taker
+            && taker.send(Line { source: self.source, bytes: line }).await.is_err()
+        {
+            self.taker = None;
+        }
+    }
 }
 
-fn log(app: &str, stream: &'static str, line: &[u8], tail: &mut Tail) {
-    let line = String::from_utf8_lossy(line);
-    tracing::info!(target: "dormouse::app", app, stream, "{app}: {line}");
-    if stream == "stderr" {
-        tail.push(&line);
+fn log(owner: &Owner, stream: &'static str, line: &str) {
+    let name = owner.name();
+    match owner {
+        Owner::App(_) => tracing::info!(target: "dormouse::app", app = name, stream, "{name}: {line}"),
+        Owner::Route(..) => {
+            tracing::info!(target: "dormouse::command", route = name, stream, "{name}: {line}")
+        }
     }
 }
 

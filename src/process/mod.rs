@@ -1,0 +1,18 @@
+//! Programs that run below us: those of apps, commands and jobs.
+//!
+//! - [`Program`]: what is run, and how it is found (`exec`: the last step of its start);
+//! - [`Child`]: one that runs, until its whole process group is gone;
+//! - `streams`: where its output goes and its input comes from; `output`, `lines`: what is logged of it.
+
+mod child;
+mod exec;
+mod lines;
+mod output;
+mod owner;
+mod program;
+mod streams;
+
+pub use child::{Child, Ended, Started};
+pub use owner::Owner;
+pub use program::{Program, StartError};
+pub use streams::{Line, Source, Stdin, Streams, Way};

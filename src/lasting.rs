@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::app::{App, AppKind, AppSettings, Configured, Folders};
 use crate::guard::{Places, Room};
+use crate::process::Roster;
 use crate::upstream::{Upstream, UpstreamSettings};
 
 /// Everything that outlives a site.
@@ -21,6 +22,8 @@ pub struct Lasting {
     pub upstreams: Registry<UpstreamSettings, Upstream>,
     /// Apps.
     pub apps: Apps,
+    /// The commands that run.
+    pub commands: Arc<Roster>,
     /// Where apps run.
     pub folders: Arc<Folders>,
 }
@@ -85,6 +88,15 @@ impl<K, V> Default for Registry<K, V> {
 }
 
 impl<K: Eq + Hash, V> Registry<K, V> {
+    /// The one with these settings, if there is one.
+    pub fn find<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<Arc<V>>
+    where
+        K: std::borrow::Borrow<Q>,
+    {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(key).and_then(Weak::upgrade)
+    }
+
     /// The one with these settings, made if there is none.
     pub fn get(&self, key: K, make: impl FnOnce(&K) -> Arc<V>) -> Arc<V> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner); // a map is whole after any panic

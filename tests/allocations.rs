@@ -31,6 +31,7 @@ static ALLOCATOR: Counting = Counting;
 
 fn spec(path: &str, host: &str, socket: &str) -> Spec {
     Spec {
+        below: None,
         pattern: Pattern::parse(path).expect(path),
         hosts: (!host.is_empty()).then(|| HostPattern::parse(host).expect(host)).into_iter().collect(),
         socket: (!socket.is_empty()).then(|| socket.to_owned()),

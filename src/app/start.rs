@@ -68,7 +68,7 @@ impl Folders {
     }
 
     /// Where programs run unless they say otherwise: the state directory, made if it is not there.
-    fn of_programs(&self) -> Result<PathBuf, String> {
+    pub(crate) fn of_programs(&self) -> Result<PathBuf, String> {
         let Some(state) = &self.state else { return Ok("/".into()) };
         let made = std::fs::create_dir_all(state);
         made.map_err(|error| {

@@ -53,6 +53,7 @@ pub fn program(source: Source, outcome: Outcome, control: &Control) -> Program<L
     daemon.note(diagnostics.as_ref());
     control.set_settings(loaded.settings);
     daemon.adopt_units();
+    loaded.site.in_force(control);
     let renewing = daemon.clone();
     let live = Live::new(loaded.site, move || renewing.renew().map(|loaded| loaded.site));
     Program { service: live.clone(), hooks: Arc::new(Reloading { daemon, live }) }
@@ -68,6 +69,7 @@ impl Daemon {
         }
         self.0.control.set_settings(loaded.settings.clone());
         self.adopt_units();
+        loaded.site.in_force(&self.0.control);
         Some(loaded)
     }
 
@@ -203,6 +205,7 @@ impl Hooks for Reloading {
         match source.read() {
             Ok(loaded) => {
                 control.set_settings(loaded.settings);
+                loaded.site.in_force(control);
                 self.live.swap(loaded.site);
                 self.daemon.adopt_units();
                 self.daemon.note(None);
@@ -236,16 +239,19 @@ impl Hooks for Reloading {
     }
 
     fn work(&self) -> String {
-        let names = self.daemon.apps_awake().into_iter().map(|app| format!("app {}", app.name));
-        names.collect::<Vec<_>>().join(", ")
+        let lasting = self.daemon.0.source.lasting();
+        let apps = self.daemon.apps_awake().into_iter().map(|app| format!("app {}", app.name));
+        apps.chain(lasting.commands.names()).collect::<Vec<_>>().join(", ")
     }
 
     fn ending(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let apps = self.daemon.0.source.lasting().apps.all();
+        let lasting = self.daemon.0.source.lasting();
+        let (apps, commands) = (lasting.apps.all(), lasting.commands.clone());
         Box::pin(async move {
             for app in apps {
                 app.asleep().await;
             }
+            commands.empty().await;
         })
     }
 

@@ -5,8 +5,8 @@ use super::common::{self, COMMON, PATH};
 use crate::guard::{self, Chain, OfServer};
 use crate::handler::{RouteShape, VERBS, Verb};
 use crate::lasting::Lasting;
-use crate::route::{Pattern, Spec};
-use crate::schema::{Fault, Faults, Key, Place, Reader, Table, Value};
+use crate::route::{HostPattern, Pattern, Spec};
+use crate::schema::{Fault, Faults, Item, Key, Place, Reader, Table, Value};
 use crate::site::Route;
 
 /// The keys every route may have, whatever its verb.
@@ -55,10 +55,9 @@ pub(super) fn read(table: &Table, around: &Around<'_>, faults: &mut Faults) -> O
     let socket = common::socket(&mut reader, around.sockets);
     let methods = common::methods(&mut reader);
     let waits = verb.map_or(&["connect", "idle"][..], |verb| verb.schema.waits);
+    let stands_at = place_of(path.unwrap_or_default(), &hosts, socket.as_deref());
     let chain = Chain::read(&mut reader, around.of_server, waits, |room| {
-        let hosts: Vec<_> = hosts.iter().map(ToString::to_string).collect();
-        let name = format!("{} {} {socket:?} {methods:?}", path.unwrap_or_default(), hosts.join(" "));
-        around.lasting.places(name, room)
+        around.lasting.places(format!("{stands_at} {methods:?}"), room)
     });
     let (verb, path) = (verb?, path?);
     let keeps_awake = common::keeps_awake(&mut reader, verb);
@@ -68,18 +67,33 @@ pub(super) fn read(table: &Table, around: &Around<'_>, faults: &mut Faults) -> O
     let is_subtree = pattern.as_ref().is_some_and(Pattern::is_subtree);
     let shape = RouteShape {
         path,
+        place: &stands_at,
+        methods: methods.as_ref(),
         parameters: &parameters,
         is_subtree,
         waits: chain.waits,
+        largest_body: chain.largest_body,
         apps: around.apps,
         lasting: around.lasting,
     };
     let handler = (verb.build)(&mut reader, &shape);
     let methods = methods.unwrap_or_else(|| verb.schema.methods.into());
+    let methods = methods.and(verb.schema.below.unwrap_or_default());
+    let below = pattern.as_ref().filter(|_| verb.schema.below.is_some()).and_then(Pattern::below);
     let (verb, operand) = (verb.schema.name(), operand(table, verb));
     let route =
         handler.map(|handler| Route { verb, path: path.into(), operand, handler, chain, keeps_awake });
-    Some(Read { spec: Spec { pattern: pattern?, hosts, socket, methods }, route, place })
+    Some(Read { spec: Spec { pattern: pattern?, below, hosts, socket, methods }, route, place })
+}
+
+/// What tells a route from others, beside its methods: its path, hosts and socket.
+fn place_of(path: &str, hosts: &[HostPattern], socket: Option<&str>) -> String {
+    let hosts = hosts.iter().map(ToString::to_string);
+    std::iter::once(path.to_owned())
+        .chain(hosts)
+        .chain(socket.map(|socket| format!("@{socket}")))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// The one verb of a route.
@@ -151,7 +165,18 @@ fn braced(path: &str) -> Vec<&str> {
 fn operand(table: &Table, verb: &Verb) -> String {
     match table.get(verb.schema.name()).map(|entry| &entry.item.value) {
         Some(Value::Text(text)) => text.clone(),
+        Some(Value::List(items)) => words(items),
         Some(other) => other.describe().to_owned(),
         None => String::new(),
     }
+}
+
+/// A list as one would type it.
+fn words(items: &[Item]) -> String {
+    let word = |item: &Item| match &item.value {
+        Value::Text(text) if text.contains([' ', '"', '\'']) || text.is_empty() => format!("{text:?}"),
+        Value::Text(text) => text.clone(),
+        other => other.describe().to_owned(),
+    };
+    items.iter().map(word).collect::<Vec<_>>().join(" ")
 }

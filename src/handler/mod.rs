@@ -14,6 +14,7 @@ mod app;
 mod gather;
 pub(crate) mod redirect;
 mod show;
+mod sse;
 mod text;
 mod wanted;
 
@@ -28,8 +29,9 @@ use std::sync::Arc;
 use crate::app::Configured;
 use crate::guard::Waits;
 use crate::lasting::Lasting;
+use crate::route::MethodSet;
 use crate::schema;
-use crate::server::Exchange;
+use crate::server::{Control, Exchange};
 
 pub use crate::guard::RequestBody;
 pub use body::Body;
@@ -52,12 +54,18 @@ pub struct Verb {
 pub struct RouteShape<'r> {
     /// The route's path as written.
     pub path: &'r str,
+    /// Its path, hosts and socket, which no other route has that takes the same methods.
+    pub place: &'r str,
+    /// The methods it takes, if it says.
+    pub methods: Option<&'r MethodSet>,
     /// The names of its parameters, `{*rest}` included.
     pub parameters: &'r [&'r str],
     /// Whether it takes everything below its path, so that [`RequestContext::rest`] may hold something.
     pub is_subtree: bool,
     /// How long its exchanges may wait for what.
     pub waits: Waits,
+    /// The largest body of a request, in bytes; `None`: nobody has said.
+    pub largest_body: Option<u64>,
     /// The apps of the config; `None` for those that are not right.
     pub apps: &'r BTreeMap<String, Option<Arc<Configured>>>,
     /// What outlives the site that is being built.
@@ -69,6 +77,9 @@ pub trait Handler: Send + Sync + 'static {
     /// Answers one request. It runs on the serving thread: whatever may block goes to the blocking pool, in
     /// [`Answer::Later`].
     fn answer(&self, request: Request<RequestBody>, context: &RequestContext<'_>) -> Answer;
+
+    /// The site it belongs to is in force from now on. Called in the engine's runtime, perhaps more than once.
+    fn in_force(&self, _: &Control) {}
 
     /// Whether a client that closes its side of the connection has left, and its request with it: while it waits for a
     /// place nobody else knows.

@@ -13,11 +13,26 @@ use super::{Body, Refused};
 /// `path` is the path as the client sent it; only the JSON form repeats it. The response is marked as a refusal by
 /// dormouse itself ([`Refused`]), which decides whether the request counts as use.
 pub fn error(status: StatusCode, format: Format, path: &str, id: Option<&str>) -> Response<Body> {
+    page(status, format, path, &Words { id, why: None })
+}
+
+/// The same, with a line that says what is wrong with the request; the client may have had a part in its words.
+pub fn explained(status: StatusCode, format: Format, path: &str, why: &str) -> Response<Body> {
+    page(status, format, path, &Words { id: None, why: Some(why) })
+}
+
+/// What stands below the status.
+struct Words<'w> {
+    id: Option<&'w str>,
+    why: Option<&'w str>,
+}
+
+fn page(status: StatusCode, format: Format, path: &str, words: &Words<'_>) -> Response<Body> {
     let name = status.canonical_reason().unwrap_or("Error");
     let (media, text) = match format {
-        Format::Html => ("text/html; charset=utf-8", html(status, name, id)),
-        Format::Json => ("application/json", json(status, name, path, id)),
-        Format::Plain => ("text/plain; charset=utf-8", plain(status, name, id)),
+        Format::Html => ("text/html; charset=utf-8", html(status, name, words)),
+        Format::Json => ("application/json", json(status, name, path, words)),
+        Format::Plain => ("text/plain; charset=utf-8", plain(status, name, words)),
     };
     let mut response = Response::new(Body::from(Bytes::from(text)));
     *response.status_mut() = status;
@@ -28,30 +43,32 @@ pub fn error(status: StatusCode, format: Format, path: &str, id: Option<&str>) -
     response
 }
 
-fn plain(status: StatusCode, name: &str, id: Option<&str>) -> String {
+fn plain(status: StatusCode, name: &str, words: &Words<'_>) -> String {
     let name = name.to_lowercase();
-    match id {
-        Some(id) => format!("{} {name} (id {id})\n", status.as_u16()),
-        None => format!("{} {name}\n", status.as_u16()),
-    }
+    let id = words.id.map(|id| format!(" (id {id})")).unwrap_or_default();
+    let why = words.why.map(|why| format!(": {why}")).unwrap_or_default();
+    format!("{} {name}{id}{why}\n", status.as_u16())
 }
 
-fn json(status: StatusCode, name: &str, path: &str, id: Option<&str>) -> String {
+fn json(status: StatusCode, name: &str, path: &str, words: &Words<'_>) -> String {
     let mut page =
         serde_json::json!({ "status": status.as_u16(), "error": name.to_lowercase(), "path": path });
-    if let Some(id) = id {
-        page["id"] = id.into();
+    for (key, value) in [("id", words.id), ("message", words.why)] {
+        if let Some(value) = value {
+            page[key] = value.into();
+        }
     }
     format!("{page}\n")
 }
 
-fn html(status: StatusCode, name: &str, id: Option<&str>) -> String {
+fn html(status: StatusCode, name: &str, words: &Words<'_>) -> String {
     let code = status.as_u16();
-    let id = id.map(|id| format!("<p>id <code>{}</code></p>\n", Html(id))).unwrap_or_default();
+    let id = words.id.map(|id| format!("<p>id <code>{}</code></p>\n", Html(id))).unwrap_or_default();
+    let why = words.why.map(|why| format!("<p>{}</p>\n", Html(why))).unwrap_or_default();
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>{code} {name}</title>\n\
-         <style>{STYLE}</style>\n<h1>{code}</h1>\n<p>{name}</p>\n{id}</html>\n"
+         <style>{STYLE}</style>\n<h1>{code}</h1>\n<p>{name}</p>\n{why}{id}</html>\n"
     )
 }
 
@@ -88,6 +105,14 @@ mod tests {
         assert_eq!(page(Format::Plain), "500 internal server error (id <7f3a>)\n");
         assert!(page(Format::Json).contains(r#""id":"<7f3a>""#));
         assert!(page(Format::Html).contains("&lt;7f3a&gt;"));
+    }
+
+    #[test]
+    fn a_line_says_what_is_wrong() {
+        let page = |format| text(explained(StatusCode::BAD_REQUEST, format, "/", "{query.<a>} is not there"));
+        assert_eq!(page(Format::Plain), "400 bad request: {query.<a>} is not there\n");
+        assert!(page(Format::Json).contains(r#""message":"{query.<a>} is not there""#));
+        assert!(page(Format::Html).contains("<p>{query.&lt;a&gt;} is not there</p>"));
     }
 
     #[test]

@@ -10,9 +10,11 @@ mod lines;
 mod output;
 mod owner;
 mod program;
+mod roster;
 mod streams;
 
 pub use child::{Child, Ended, Started};
 pub use owner::Owner;
 pub use program::{Program, StartError};
+pub use roster::{Entry, Roster};
 pub use streams::{Line, Source, Stdin, Streams, Way};

@@ -27,6 +27,17 @@ impl MethodSet {
         Self::Only(methods)
     }
 
+    /// These, and others.
+    #[must_use]
+    pub fn and(self, others: &[&str]) -> Self {
+        match self {
+            Self::Any => Self::Any,
+            Self::Only(methods) => {
+                Self::only(methods.into_iter().chain(others.iter().filter_map(|name| name.parse().ok())))
+            }
+        }
+    }
+
     /// Whether it takes this one.
     pub fn takes(&self, method: &Method) -> bool {
         match self {

@@ -131,6 +131,12 @@ impl Pattern {
         matches!(self.kind, Kind::Subtree { .. })
     }
 
+    /// Everything below an exact path; `None` of one that is a subtree already.
+    pub fn below(&self) -> Option<Self> {
+        let below = format!("{}/", self.text);
+        (!self.is_subtree()).then(|| Self::parse(&below).ok()).flatten()
+    }
+
     /// Whether `{*rest}` gives the rest a name.
     pub(super) fn names_rest(&self) -> bool {
         self.kind == Kind::Subtree { names_rest: true }

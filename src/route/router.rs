@@ -13,6 +13,8 @@ use super::{MethodSet, Pattern};
 pub struct Spec {
     /// Its path.
     pub pattern: Pattern,
+    /// What else belongs to it: everything below an exact path, with the same parameters.
+    pub below: Option<Pattern>,
     /// Its hosts; none means every host.
     pub hosts: Vec<HostPattern>,
     /// The only socket it is reached on.
@@ -41,6 +43,19 @@ pub struct Question<'a, 'q> {
     pub method: &'a Method,
     /// The path as sent; what is found borrows from it alone.
     pub path: &'q str,
+}
+
+impl Spec {
+    /// Its paths.
+    fn patterns(&self) -> impl Iterator<Item = &Pattern> {
+        std::iter::once(&self.pattern).chain(&self.below)
+    }
+
+    /// The one of its paths that is at this place.
+    fn pattern_at(&self, (is_subtree, key): (bool, &str)) -> &Pattern {
+        let is_there = |pattern: &&Pattern| pattern.is_subtree() == is_subtree && pattern.key() == key;
+        self.patterns().find(is_there).unwrap_or(&self.pattern)
+    }
 }
 
 /// Where a request leads.
@@ -149,14 +164,15 @@ impl View {
         let mut view = Self::default();
         for (host, places) in places(specs, socket) {
             let mut tree = Tree::default();
-            for mut leaf in places.into_values() {
+            for (place, mut leaf) in places {
                 conflicts.extend(clashes(specs, &leaf));
                 leaf.sort_by_key(|route| {
                     (specs[*route].socket.is_none(), specs[*route].methods == MethodSet::Any)
                 });
                 // A place is inserted once, and keys have nothing in them over which matchit could stumble: tested by
                 // properties. Should it, the route is missing and the rest stands.
-                let inserted = tree.insert(&specs[leaf[0]].pattern, leaf);
+                let pattern = specs[leaf[0]].pattern_at(place);
+                let inserted = tree.insert(pattern, leaf);
                 debug_assert_eq!(inserted, Ok(()));
             }
             match host {
@@ -205,8 +221,10 @@ fn places<'s>(
         let named: BTreeSet<_> = spec.hosts.iter().cloned().map(Some).collect();
         let everywhere = spec.hosts.is_empty().then_some(None);
         for host in named.into_iter().chain(everywhere) {
-            let place = (spec.pattern.is_subtree(), spec.pattern.key());
-            hosts.entry(host).or_default().entry(place).or_default().push(route);
+            for pattern in spec.patterns() {
+                let place = (pattern.is_subtree(), pattern.key());
+                hosts.entry(host.clone()).or_default().entry(place).or_default().push(route);
+            }
         }
     }
     hosts

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::rate::{self, Rate};
-use super::{Item, Kind, Place, Table, Value, duration, nearest, size};
+use super::{Entry, Item, Kind, Place, Table, Value, duration, nearest, size};
 
 /// A value that fits its kind.
 #[derive(Debug, PartialEq)]
@@ -18,6 +18,7 @@ pub(super) enum Fit<'t> {
     Rate(Rate),
     Texts(Vec<(&'t str, &'t Place)>),
     Map(Vec<MapEntry<'t>>),
+    Numbers(Vec<NumberEntry<'t>>),
     Table(&'t Table),
 }
 
@@ -26,6 +27,13 @@ pub(super) enum Fit<'t> {
 pub(super) struct MapEntry<'t> {
     pub name: (&'t str, &'t Place),
     pub value: (&'t str, &'t Place),
+}
+
+/// One entry of a [`Kind::Numbers`].
+#[derive(Debug, PartialEq)]
+pub(super) struct NumberEntry<'t> {
+    pub name: (&'t str, &'t Place),
+    pub number: i64,
 }
 
 /// Why a value does not fit, and where exactly.
@@ -45,6 +53,9 @@ impl Kind {
             (Self::List, Value::List(items)) => return texts(items).map(Fit::Texts),
             (Self::Table(_), Value::Table(table)) => Ok(Fit::Table(table)),
             (Self::Map, Value::Table(table)) => return map(table).map(Fit::Map),
+            (Self::Numbers { least, most }, Value::Table(table)) => {
+                return numbers(table, least, most).map(Fit::Numbers);
+            }
             (Self::Boolean, Value::Boolean(boolean)) => Ok(Fit::Boolean(*boolean)),
             (Self::BooleanOr(_), Value::Boolean(boolean)) => {
                 Ok(Fit::Choice(if *boolean { "true" } else { "false" }))
@@ -100,6 +111,7 @@ impl Kind {
             | Self::Status { .. }
             | Self::Texts
             | Self::Map
+            | Self::Numbers { .. }
             | Self::Table(_) => Err("this is a string".into()),
         }
     }
@@ -144,6 +156,19 @@ fn map(table: &Table) -> Result<Vec<MapEntry<'_>>, Misfit<'_>> {
     entries
         .map(|entry| Ok(MapEntry { name: (&entry.name, &entry.place), value: string(&entry.item)? }))
         .collect()
+}
+
+fn numbers(table: &Table, least: i64, most: i64) -> Result<Vec<NumberEntry<'_>>, Misfit<'_>> {
+    let entry = |entry: &'_ Entry| match Kind::fit(Kind::Integer { least, most }, &entry.item) {
+        Ok(Fit::Integer(number)) => Ok(number),
+        Ok(_) => Err("this is no number".to_owned()),
+        Err(misfit) => Err(misfit.reason),
+    };
+    let entries = table.entries.iter().map(|found| match entry(found) {
+        Ok(number) => Ok(NumberEntry { name: (&found.name, &found.place), number }),
+        Err(reason) => Err(Misfit { place: &found.item.place, reason }),
+    });
+    entries.collect()
 }
 
 fn string(item: &Item) -> Result<(&str, &Place), Misfit<'_>> {

@@ -84,6 +84,10 @@ fn kind(kind: Kind) -> Value {
             json!({ "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" }, "minItems": 1 }] })
         }
         Kind::Map => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
+        Kind::Numbers { least, most } => json!({
+            "type": "object",
+            "additionalProperties": { "type": "integer", "minimum": least, "maximum": most },
+        }),
         Kind::Status { least, most } => json!({ "type": "integer", "minimum": least, "maximum": most }),
         Kind::Path => json!({ "type": "string", "pattern": "^/" }),
     }

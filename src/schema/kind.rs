@@ -39,6 +39,13 @@ pub enum Kind {
     List,
     /// A table of strings.
     Map,
+    /// A table of whole numbers.
+    Numbers {
+        /// The least allowed.
+        least: i64,
+        /// The most allowed.
+        most: i64,
+    },
     /// A table with these keys.
     Table(&'static [Key]),
     /// An HTTP status.
@@ -66,6 +73,7 @@ impl Kind {
             Self::List => r#"["..."]"#,
             Self::Table(_) => "{ }",
             Self::Map => r#"{ "Name" = "value" }"#,
+            Self::Numbers { .. } => "{ name = 1 }",
             Self::Status { .. } => "200",
             Self::Path => "/srv/www",
         }
@@ -90,6 +98,7 @@ impl Kind {
             }
             Self::Texts => "a string or a list of strings".into(),
             Self::Map => "a table of strings".into(),
+            Self::Numbers { least, most } => format!("a table of whole numbers from {least} to {most}"),
             Self::Status { least, most } => format!("an HTTP status from {least} to {most}"),
             Self::Path => "an absolute path".into(),
         }
@@ -99,7 +108,7 @@ impl Kind {
     pub fn quoted(self, text: &str) -> String {
         let is_bare = match self {
             Self::Integer { .. } | Self::Boolean | Self::Status { .. } => true,
-            Self::Map | Self::Table(_) | Self::List => true,
+            Self::Map | Self::Numbers { .. } | Self::Table(_) | Self::List => true,
             Self::BooleanOr(_) => matches!(text, "true" | "false"),
             Self::Texts => text.starts_with('['),
             _ => false,

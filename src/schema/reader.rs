@@ -149,6 +149,18 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// Names with their numbers; empty if the key is absent.
+    pub fn numbers(&mut self, key: &Key) -> Vec<(Placed<'t>, i64)> {
+        match self.fit(key) {
+            Some(Fit::Numbers(entries)) => {
+                let placed = |(text, place)| Placed { text, place };
+                entries.into_iter().map(|entry| (placed(entry.name), entry.number)).collect()
+            }
+            Some(other) => undeclared(key, &other).unwrap_or_default(),
+            None => Vec::new(),
+        }
+    }
+
     /// Whether there is a value, read or by default: what the tests of declarations ask.
     #[cfg(test)]
     pub(crate) fn check(&mut self, key: &Key) -> bool {

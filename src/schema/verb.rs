@@ -22,6 +22,9 @@ pub struct Verb {
     pub keys: &'static [Key],
     /// The methods its routes take unless `methods` says otherwise.
     pub methods: Methods,
+    /// Whether everything below its path belongs to it too, and what its routes take there and at the path itself
+    /// beside their own methods.
+    pub below: Option<&'static [&'static str]>,
     /// Which of the waits for others in a route's `timeouts` mean something to it.
     pub waits: &'static [&'static str],
     /// Whether requests on its routes restart the sleep clock.
@@ -36,6 +39,7 @@ impl Verb {
         operand: Key::new("", Kind::Text, ""),
         keys: &[],
         methods: Methods::Any,
+        below: None,
         waits: &[],
         counts: Counts::Yes,
         about: "",

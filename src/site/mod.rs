@@ -10,7 +10,7 @@ use hyper::{HeaderMap, Request, Response, StatusCode};
 use crate::guard::{Admission, Chain, Entry, Held, Permit, Place, Places, Refusal, RequestBody, no_place};
 use crate::handler::{Answer, Body, Handler, Later, RequestContext, while_wanted};
 use crate::route::{self, MethodSet, Pattern, Question, Router, Spec, request_host};
-use crate::server::{Exchange, KeepsAwake};
+use crate::server::{Control, Exchange, KeepsAwake};
 
 mod asked;
 mod live;
@@ -76,12 +76,19 @@ impl Site {
     /// A site of one route that takes everything, and only stands in for a config.
     pub fn stand_in(verb: &'static str, handler: Box<dyn Handler>, keeps_awake: bool) -> Self {
         let pattern = Pattern::parse("/").expect("a path");
-        let spec = Spec { pattern, hosts: vec![], socket: None, methods: MethodSet::Any };
+        let spec = Spec { pattern, below: None, hosts: vec![], socket: None, methods: MethodSet::Any };
         let router = Router::new(vec![spec]).expect("one route has no conflicts");
         let (path, keeps_awake) = ("/".into(), keeps_awake.into());
         let route =
             Route { verb, path, operand: String::new(), handler, chain: Chain::default(), keeps_awake };
         Self { router, routes: vec![route], places: None, is_provisional: true }
+    }
+
+    /// It is in force from now on, under this engine; called in the engine's runtime.
+    pub fn in_force(&self, control: &Control) {
+        for route in &self.routes {
+            route.handler.in_force(control);
+        }
     }
 
     /// Answers one request.

@@ -58,7 +58,7 @@ impl Handler for Echo {
 
 fn site(handler: impl Handler, waits: Waits, guards: Vec<Box<dyn Guard>>) -> Served {
     let pattern = Pattern::parse("/{name}").expect("a path");
-    let spec = Spec { pattern, hosts: vec![], socket: None, methods: MethodSet::Any };
+    let spec = Spec { pattern, below: None, hosts: vec![], socket: None, methods: MethodSet::Any };
     let chain = Chain::new(guards, vec![]).with_waits(waits);
     let route = Route {
         verb: "test",

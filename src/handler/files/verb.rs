@@ -63,7 +63,17 @@ mod tests {
         let mut faults = Faults::default();
         let (waits, lasting, apps) = Default::default();
         let (lasting, apps) = (&lasting, &apps);
-        let shape = RouteShape { path: "/docs", parameters: &[], is_subtree, waits, apps, lasting };
+        let shape = RouteShape {
+            path: "/docs",
+            place: "/docs",
+            methods: None,
+            parameters: &[],
+            is_subtree,
+            waits,
+            largest_body: None,
+            apps,
+            lasting,
+        };
         let built = (VERB.build)(&mut Reader::new(&table, &mut faults), &shape);
         assert_eq!(built.is_some(), faults.is_empty());
         faults.into_sorted().into_iter().map(|fault| fault.message).collect()

@@ -6,7 +6,13 @@ use proptest::sample::{Index, select};
 use super::*;
 
 fn spec(path: &str) -> Spec {
-    Spec { pattern: Pattern::parse(path).expect(path), hosts: vec![], socket: None, methods: MethodSet::Any }
+    Spec {
+        pattern: Pattern::parse(path).expect(path),
+        below: None,
+        hosts: vec![],
+        socket: None,
+        methods: MethodSet::Any,
+    }
 }
 
 fn on(path: &str, host: &str) -> Spec {

@@ -1,0 +1,302 @@
+//! `job` and `pull`: a request is accepted now, and done later.
+//!
+//! A route owns its path and everything below it:
+//!
+//! ```text
+//! POST   PATH               accepts a job (submit)     GET PATH             lists them (list)
+//! GET    PATH/ID            how it stands (status)     GET PATH/ID/events   the same as it changes (events)
+//! DELETE PATH/ID            cancels it (status)        GET PATH/ID/input, PATH/ID/output
+//! POST   PATH/lease         gives a worker the next    POST PATH/ID/done, fail, progress, renew   (lease)
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::header::{ALLOW, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+
+use super::call::Call;
+use super::{Answer, Body, Handler, RequestBody, RequestContext, RouteShape, Verb};
+use crate::command::{self, Command};
+use crate::job::{Jobs, Queue, Settings, Work};
+use crate::log::chain;
+use crate::route::MethodSet;
+use crate::schema::{self, Fault, Key, Kind, Methods, Reader};
+use crate::server::Control;
+use crate::store::{JobId, StoreError};
+use crate::verify::{self, Verify};
+
+mod document;
+mod events;
+mod lease;
+mod list;
+mod page;
+mod status;
+mod submit;
+mod time;
+
+const JOB: Key = Key::new(
+    "job",
+    Kind::List,
+    "Accepts each request with 202 when it is on disk, and runs this program with these arguments for it later; the \
+     request's body is its input. Placeholders and environment are those of `run`.",
+)
+.example(r#"["/usr/local/bin/convert", "{query.size}"]"#);
+const PULL: Key = Key::new(
+    "pull",
+    Kind::Boolean,
+    "true: as `job`, but nothing is run. Outside workers take the jobs: POST PATH/lease?wait=30s.",
+);
+const WORKERS: Key =
+    Key::new("workers", Kind::Integer { least: 1, most: 1 << 10 }, "How many of its jobs run at once.")
+        .default("1")
+        .example("4");
+const QUEUE: Key = Key::new(
+    "queue",
+    Kind::Integer { least: 1, most: 1 << 30 },
+    "How many jobs may wait; more are answered 503 with Retry-After.",
+)
+.default("1000");
+const RETRIES: Key = Key::new(
+    "retries",
+    Kind::Integer { least: 0, most: 1 << 16 },
+    "How many times a job that has failed is tried again.",
+)
+.default("0")
+.example("5");
+const BACKOFF: Key = Key::new(
+    "backoff",
+    Kind::Duration { least: Duration::from_millis(1) },
+    "How long after its first failure; twice as long after each further one, a day at most. Meanwhile dormouse may sleep.",
+)
+.default("30s");
+const KEEP: Key = Key::new(
+    "keep",
+    Kind::Duration { least: Duration::from_secs(1) },
+    "How long the result of a job, and its output, can be asked for.",
+)
+.default("7 days");
+const OUTPUT: Key =
+    Key::new("output", Kind::Size, "How much of a job's output is kept; the rest is left out.").default("1 MiB");
+const FILE: Key = Key::new(
+    "file",
+    Kind::Text,
+    "The part of a form (multipart/form-data, as browsers and curl -F send it) that is the job's input; the others are \
+     {form.NAME}.",
+)
+.example("upload");
+const LEASE: Key = Key::new(
+    "lease",
+    Kind::Duration { least: Duration::from_secs(1) },
+    "For how long a worker has a job, unless it asks for more time (POST PATH/ID/renew); then the next worker gets it.",
+)
+.default("60s");
+
+const JOB_KEYS: [Key; 13] = [
+    WORKERS,
+    QUEUE,
+    RETRIES,
+    BACKOFF,
+    KEEP,
+    OUTPUT,
+    FILE,
+    command::ALLOW,
+    command::WHEN,
+    command::ENV,
+    command::DIR,
+    command::NICE,
+    verify::VERIFY,
+];
+const PULL_KEYS: [Key; 8] =
+    [LEASE, QUEUE, RETRIES, BACKOFF, KEEP, FILE, command::WHEN, verify::VERIFY];
+
+const BASE: schema::Verb = schema::Verb {
+    methods: Methods::Only(&["POST", "PUT"]),
+    below: Some(&["GET", "POST", "DELETE"]),
+    ..schema::Verb::DEFAULT
+};
+
+/// `job`.
+pub(super) const VERB: Verb = Verb {
+    schema: schema::Verb {
+        operand: JOB,
+        keys: &JOB_KEYS,
+        about: "202 Accepted comes with Location: PATH/ID, and a JSON that says how the job stands (for browsers a page). \
+                GET PATH/ID says it again, with progress (a line `progress 40/100 text` on stdout) and output; GET \
+                PATH/ID/events follows it as Server-Sent Events; DELETE PATH/ID cancels it; GET PATH lists. A body of any \
+                size goes to a file. With an Idempotency-Key the same request twice is one job. A job keeps dormouse awake \
+                while it waits or runs. It is run at least once: one that ran when dormouse had to leave is run again by the \
+                next. timeouts.total ends it.",
+        ..BASE
+    },
+    build: |reader, route| build(reader, route, Some(&JOB)),
+};
+
+/// `pull`.
+pub(super) const PULL_VERB: Verb = Verb {
+    schema: schema::Verb {
+        operand: PULL,
+        keys: &PULL_KEYS,
+        about: "POST PATH/lease answers with the next job and a lease: JSON with id, lease, until, and its input, also at \
+                PATH/ID/input; or 204 when `wait` is over and there was none. POST PATH/ID/done?lease=LEASE ends it, with \
+                its result as the body; fail?lease= with what went wrong; progress?lease=&done=40&total=100&text= tells how \
+                far it has come; renew?lease= asks for more time. Jobs that wait for workers do not keep dormouse awake, nor \
+                do workers that wait for jobs: they are told 204 before it sleeps.",
+        ..BASE
+    },
+    build: |reader, route| build(reader, route, None),
+};
+
+/// A body of more is not for memory when its fields are wanted, unless `limits.body` says so.
+const LARGEST_READ: u64 = 1 << 20;
+
+/// A route of jobs.
+struct Route(Arc<Plan>);
+
+/// What a route does with its requests.
+struct Plan {
+    settings: Arc<Settings>,
+    queue: Option<Arc<Queue>>,
+    verify: Option<Verify>,
+    /// The part of a form that is the input.
+    file: Option<String>,
+    /// The methods by which a job is submitted.
+    methods: MethodSet,
+    /// The largest body whose fields are read, in bytes.
+    largest_read: usize,
+}
+
+fn build(reader: &mut Reader<'_>, route: &RouteShape<'_>, operand: Option<&Key>) -> Option<Box<dyn Handler>> {
+    if operand.is_none() && reader.boolean(&PULL)? == false {
+        let fault = Fault::new(&reader.place(&PULL), "`pull = false` does nothing");
+        reader.fault(fault.help("write pull = true, or job = [...]"));
+    }
+    if route.parameters.last().is_some_and(|last| route.path.ends_with(&format!("{{*{last}}}"))) {
+        let fault = Fault::absence(&reader.place(operand.unwrap_or(&PULL)), "everything below its path is a job's own");
+        reader.fault(fault.help("end the path before {*...}"));
+    }
+    let command = Command::read(reader, operand, route);
+    let verify = Verify::read(reader);
+    let settings = settings(reader, route, operand.is_some());
+    let file = reader.text(&FILE).map(str::to_owned);
+    let largest_read = usize::try_from(route.largest_body.unwrap_or(LARGEST_READ)).unwrap_or(usize::MAX);
+    let queue = route.lasting.jobs.as_ref().map(|jobs| jobs.queue(route.place));
+    let methods = route.methods.cloned().unwrap_or_else(|| BASE.methods.into());
+    let settings = Arc::new(Settings { command: command?, ..settings? });
+    Some(Box::new(Route(Arc::new(Plan { settings, queue, verify: verify?, file, methods, largest_read }))))
+}
+
+/// All but the command.
+fn settings(reader: &mut Reader<'_>, route: &RouteShape<'_>, is_here: bool) -> Option<Settings> {
+    let number = |number: i64| u64::try_from(number).unwrap_or_default();
+    let work = if is_here {
+        let workers = usize::try_from(reader.integer(&WORKERS)?).unwrap_or(1);
+        Work::Here { workers, total: route.waits.total, folders: route.lasting.folders.clone() }
+    } else {
+        Work::Outside { lease: reader.duration(&LEASE) }
+    };
+    Some(Settings {
+        path: route.path.into(),
+        command: Command::default(),
+        work,
+        most_queued: number(reader.integer(&QUEUE)?),
+        retries: u32::try_from(reader.integer(&RETRIES)?).unwrap_or_default(),
+        backoff: reader.duration(&BACKOFF),
+        keep: reader.duration(&KEEP),
+        output: if is_here { reader.size(&OUTPUT)? } else { 0 },
+    })
+}
+
+/// What a request is for.
+enum Wanted {
+    /// The queue.
+    Queue,
+    /// The next job, for a worker.
+    Lease,
+    /// A job.
+    Job(JobId),
+    /// Something of a job.
+    Of(JobId, &'static str),
+}
+
+/// What a job has below it.
+const PARTS: [&str; 7] = ["events", "input", "output", "done", "fail", "progress", "renew"];
+
+impl Wanted {
+    fn read(rest: &str) -> Option<Self> {
+        let rest = rest.trim_start_matches('/');
+        match rest.split_once('/') {
+            None if rest.is_empty() => Some(Self::Queue),
+            None if rest == "lease" => Some(Self::Lease),
+            None => rest.parse().ok().map(Self::Job),
+            Some((id, part)) => {
+                let part = PARTS.into_iter().find(|known| *known == part)?;
+                Some(Self::Of(id.parse().ok()?, part))
+            }
+        }
+    }
+}
+
+impl Handler for Route {
+    fn in_force(&self, control: &Control) {
+        if let Some(queue) = &self.0.queue {
+            queue.adopt(&self.0.settings);
+            queue.jobs.in_force(control);
+        }
+    }
+
+    fn answer(&self, request: Request<RequestBody>, context: &RequestContext<'_>) -> Answer {
+        let (call, body) = Call::new(request, context);
+        Answer::Later(Box::pin(self.0.clone().answer(Arc::new(call), body)))
+    }
+}
+
+impl Plan {
+    async fn answer(self: Arc<Self>, call: Arc<Call>, body: RequestBody) -> Response<Body> {
+        let Some(queue) = &self.queue else {
+            return call.failed("job", "there is no state directory to keep jobs in; see STATE_DIRECTORY= or HOME=");
+        };
+        let Some(wanted) = Wanted::read(&call.rest) else { return call.page(StatusCode::NOT_FOUND, None) };
+        let is_here = self.settings.is_here();
+        match (wanted, call.method()) {
+            (Wanted::Queue, method) if self.methods.takes(method) && *method != Method::HEAD => {
+                self.submit(queue, &call, body).await
+            }
+            (Wanted::Queue, &Method::GET | &Method::HEAD) => self.list(queue, &call).await,
+            (Wanted::Queue, _) => wrong_method(&call, "GET, HEAD, POST"),
+            (Wanted::Lease, &Method::POST) if !is_here => self.lease(queue, &call).await,
+            (Wanted::Lease, _) if !is_here => wrong_method(&call, "POST"),
+            (Wanted::Job(id), &Method::GET | &Method::HEAD) => self.status(queue, &call, id).await,
+            (Wanted::Job(id), &Method::DELETE) => self.cancel(queue, &call, id).await,
+            (Wanted::Job(_), _) => wrong_method(&call, "DELETE, GET, HEAD"),
+            (Wanted::Of(id, "events"), &Method::GET | &Method::HEAD) => self.events(queue, &call, id).await,
+            (Wanted::Of(id, "input"), &Method::GET | &Method::HEAD) => self.input(queue, &call, id).await,
+            (Wanted::Of(id, "output"), &Method::GET | &Method::HEAD) => self.output(queue, &call, id).await,
+            (Wanted::Of(_, "events" | "input" | "output"), _) => wrong_method(&call, "GET, HEAD"),
+            (Wanted::Of(id, what), &Method::POST) if !is_here => self.told(queue, &call, id, what, body).await,
+            (Wanted::Of(..), _) if !is_here => wrong_method(&call, "POST"),
+            (Wanted::Lease | Wanted::Of(..), _) => call.page(StatusCode::NOT_FOUND, None),
+        }
+    }
+}
+
+fn wrong_method(call: &Call, allowed: &'static str) -> Response<Body> {
+    let mut page = call.page(StatusCode::METHOD_NOT_ALLOWED, None);
+    page.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    page
+}
+
+/// The page for a store that did not do what it was asked to.
+fn store_failed(call: &Call, error: &StoreError) -> Response<Body> {
+    let status = match error {
+        StoreError::NoSpace { .. } => StatusCode::INSUFFICIENT_STORAGE,
+        StoreError::InUse { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    let id = call.exchange.new_id();
+    tracing::error!(id, "jobs (id {id}): {}", chain(error));
+    call.page(status, Some(&id))
+}
+
+/// All jobs of the process.
+type All = Arc<Jobs>;

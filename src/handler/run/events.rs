@@ -1,0 +1,108 @@
+//! `stream = "sse"`: a program's lines as Server-Sent Events.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::Frame;
+use hyper::Response;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::running::Running;
+use crate::handler::Body;
+use crate::handler::sse::{self, Event};
+use crate::process::{Line, Source};
+use crate::server::Exchange;
+
+/// What a client that has seen the end says when it connects again.
+pub(super) const LAST_EVENT: HeaderValue = HeaderValue::from_static("end");
+
+/// So often something is sent, so that whoever is in between does not take the connection for dead.
+const BEAT: Duration = Duration::from_secs(15);
+
+/// At most so much is sent at once.
+const PIECE: usize = 64 * 1024;
+
+/// A program's lines, until its end.
+pub(super) struct Events {
+    running: Running,
+    exchange: Exchange,
+    ends_with_client: bool,
+    beat: Pin<Box<Sleep>>,
+    is_over: bool,
+}
+
+impl Events {
+    /// The answer.
+    pub fn answer(running: Running, exchange: Exchange, ends_with_client: bool) -> Response<Body> {
+        let events =
+            Self { running, exchange, ends_with_client, beat: Box::pin(sleep(BEAT)), is_over: false };
+        let mut response = Response::new(Body::Stream(Box::pin(events)));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(sse::MEDIA_TYPE));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert("x-accel-buffering", HeaderValue::from_static("no")); // nginx would wait for more
+        response
+    }
+
+    /// What there is to say now.
+    fn poll_events(&mut self, cx: &mut Context<'_>) -> Poll<BytesMut> {
+        let mut out = BytesMut::new();
+        while out.len() < PIECE {
+            match self.poll_line(cx) {
+                Poll::Ready(Some(line)) => write(&line, &mut out),
+                Poll::Ready(None) => {
+                    let Poll::Ready(end) = self.running.poll_end(cx) else { break };
+                    let how = match (end.why, end.ended.status.code()) {
+                        (None, Some(code)) => code.to_string(),
+                        _ => end.ended.to_string(),
+                    };
+                    let id = LAST_EVENT.to_str().ok();
+                    Event { name: Some("exit"), id, data: how.as_bytes(), ..Event::default() }.write(&mut out);
+                    self.is_over = true;
+                    break;
+                }
+                Poll::Pending => break,
+            }
+        }
+        if out.is_empty() {
+            std::task::ready!(self.beat.as_mut().poll(cx));
+            out.extend_from_slice(sse::COMMENT);
+        }
+        Poll::Ready(out)
+    }
+
+    fn poll_line(&mut self, cx: &mut Context<'_>) -> Poll<Option<Line>> {
+        self.running.lines.as_mut().map_or(Poll::Ready(None), |lines: &mut mpsc::Receiver<_>| lines.poll_recv(cx))
+    }
+}
+
+fn write(line: &Line, out: &mut BytesMut) {
+    let name = match line.source {
+        Source::Stdout => None,
+        Source::Stderr => Some("log"),
+    };
+    Event { name, data: &line.bytes, ..Event::default() }.write(out);
+}
+
+impl http_body::Body for Events {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let this = self.get_mut();
+        if this.is_over {
+            return Poll::Ready(None);
+        }
+        if this.ends_with_client && this.exchange.is_gone() {
+            return Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())));
+        }
+        let out = std::task::ready!(this.poll_events(cx));
+        this.beat.as_mut().reset(Instant::now() + BEAT);
+        Poll::Ready(Some(Ok(Frame::data(out.freeze()))))
+    }
+}

@@ -1,0 +1,225 @@
+//! A program that runs for a request, and the task that watches it.
+//!
+//! The task has the program; whoever makes the answer has a [`Running`]: its output, a way to stop it, and word of its
+//! end. Dropped before that, it tells the task that its client has left.
+
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use tokio::io::AsyncWriteExt;
+use tokio::net::unix::pipe;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+
+use super::output;
+use crate::guard::{BodyError, Place, RequestBody};
+use crate::lifecycle::Hold;
+use crate::process::{Ended, Entry, Line, Owner, Started};
+use crate::server::Control;
+
+/// How long a program has to end after SIGTERM, before SIGKILL.
+const WITHIN: Duration = Duration::from_secs(5);
+
+/// What a program reads.
+pub(super) enum Input {
+    /// Nothing.
+    Empty,
+    /// A body that was read before.
+    Memory(Bytes),
+    /// A body as it comes.
+    Stream(RequestBody),
+}
+
+/// Why a program is to end before it does by itself.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// Its client has left; what it still prints nobody reads.
+    Left(Option<pipe::Receiver>),
+    /// It takes too long.
+    TimedOut,
+    /// It prints too much, or what nobody can read.
+    Wrong,
+}
+
+/// How a program has ended.
+#[derive(Debug)]
+pub(super) struct End {
+    /// Its last words.
+    pub ended: Ended,
+    /// Why it had to.
+    pub why: Option<&'static str>,
+}
+
+/// A program that runs for a request.
+pub(super) struct Running {
+    /// What it prints; `None` once all of it has been read.
+    pub stdout: Option<pipe::Receiver>,
+    /// The same as lines, and its stderr, if that is wanted.
+    pub lines: Option<mpsc::Receiver<Line>>,
+    stop: Option<oneshot::Sender<Stop>>,
+    end: oneshot::Receiver<End>,
+    ended: Option<End>,
+}
+
+/// On what terms a program runs.
+pub(super) struct Terms {
+    /// Whose it is.
+    pub owner: Owner,
+    /// Whether it finishes without its client.
+    pub finishes: bool,
+    /// When its time is over.
+    pub until: Option<Instant>,
+    /// Dormouse itself.
+    pub control: Control,
+    /// What it keeps until it is gone.
+    pub keeps: (Hold, Entry, Place),
+}
+
+impl Running {
+    /// Watches a program that has started.
+    pub fn watch(
+        started: Started,
+        lines: Option<mpsc::Receiver<Line>>,
+        input: Input,
+        terms: Terms,
+    ) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let (tell, end) = oneshot::channel();
+        let Started { child, stdin, stdout } = started;
+        let feeding = feed(stdin, input);
+        tokio::spawn(async move {
+            let end = Watch { child, stopped, terms }.until_over(feeding).await;
+            let _ = tell.send(end); // nobody may want to know
+        });
+        Self { stdout, lines, stop: Some(stop), end, ended: None }
+    }
+
+    /// Ends it, and reads it no more.
+    pub fn stop(&mut self, why: Stop) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(why); // it has ended by itself
+        }
+    }
+
+    /// How it has ended.
+    pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<&End> {
+        if self.ended.is_none() {
+            let end = std::task::ready!(Pin::new(&mut self.end).poll(cx));
+            // The task is gone only with the runtime, and everything with it.
+            let Ok(end) = end else { return Poll::Pending };
+            self.stop = None;
+            self.ended = Some(end);
+        }
+        match &self.ended {
+            Some(end) => Poll::Ready(end),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Waits for its end.
+    pub async fn end(&mut self) -> &End {
+        std::future::poll_fn(|cx| self.poll_end(cx).map(|_| ())).await;
+        self.ended.as_ref().expect("it was just there")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let stdout = self.stdout.take();
+        self.stop(Stop::Left(stdout));
+    }
+}
+
+/// Gives a program its input; only what is wrong with that is an error, not that the program does not read it.
+async fn feed(stdin: Option<pipe::Sender>, input: Input) -> Result<(), BodyError> {
+    let Some(mut stdin) = stdin else { return Ok(()) };
+    let mut body = match input {
+        Input::Empty => return Ok(()),
+        Input::Memory(bytes) => {
+            let _ = stdin.write_all(&bytes).await;
+            return Ok(());
+        }
+        Input::Stream(body) => body,
+    };
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        if stdin.write_all(&data).await.is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+struct Watch {
+    child: crate::process::Child,
+    stopped: oneshot::Receiver<Stop>,
+    terms: Terms,
+}
+
+impl Watch {
+    /// Waits until the program is gone, by itself or because it had to.
+    async fn until_over(mut self, feeding: impl Future<Output = Result<(), BodyError>>) -> End {
+        let why = match self.until_stopped(feeding).await {
+            Ok(ended) => return End { ended, why: None },
+            Err(why) => why,
+        };
+        let owner = &self.terms.owner;
+        tracing::info!(route = owner.name(), "{owner}: is ended: {why}");
+        let ended = self.child.stop(WITHIN).await;
+        End { ended, why: Some(why) }
+    }
+
+    /// Its own end, or why it must end.
+    async fn until_stopped(
+        &mut self,
+        feeding: impl Future<Output = Result<(), BodyError>>,
+    ) -> Result<Ended, &'static str> {
+        let Self { child, stopped, terms } = self;
+        let mut feeding = pin!(feeding);
+        let (mut is_fed, mut is_alone) = (false, false);
+        let mut ended = pin!(child.exited());
+        let mut over = pin!(async {
+            match terms.until {
+                Some(until) => sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        });
+        loop {
+            tokio::select! {
+                biased;
+                ended = &mut ended => return Ok(ended),
+                stop = &mut *stopped, if !is_alone => match stop {
+                    Ok(Stop::TimedOut) => return Err("it takes longer than it may (timeouts)"),
+                    Ok(Stop::Wrong) => return Err("what it prints is no answer"),
+                    Ok(Stop::Left(stdout)) if terms.finishes => {
+                        is_alone = true;
+                        stdout.map(|stdout| tokio::spawn(output::discard(stdout)));
+                    }
+                    Ok(Stop::Left(_)) | Err(_) => return Err("its client has left"),
+                },
+                fed = &mut feeding, if !is_fed => match fed {
+                    Ok(()) => is_fed = true,
+                    Err(_) => return Err("its client has left before its request was whole"),
+                },
+                () = &mut over => return Err("it takes longer than it may (timeouts.total)"),
+                () = terms.control.cut() => return Err("dormouse leaves"),
+            }
+        }
+    }
+}
+
+/// A program's word is no answer.
+pub(super) fn broken(end: &End) -> io::Error {
+    io::Error::other(match end.why {
+        Some(why) => format!("the program was ended: {why}"),
+        None => format!("the program has failed: {}", end.ended),
+    })
+}
+
+/// So that one task can have them and another one read them.
+pub(super) type Shared<T> = Arc<T>;

@@ -1,0 +1,110 @@
+//! The task that starts a queue's jobs, as long as there are some.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::attempt;
+use super::queue::Queue;
+use super::settings::Work;
+use crate::log::chain;
+use crate::server::Control;
+use crate::store::{Millis, now};
+
+/// A job that is due as soon as this is waited for awake: to be started again would take about as long.
+const SOON: Duration = Duration::from_secs(30);
+
+/// When the store could not be asked it is asked again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// So often results are forgotten that nobody is to see any more.
+const PURGE: Duration = Duration::from_secs(60 * 60);
+
+/// What there is to do next.
+enum Next {
+    /// Look again at once.
+    Look,
+    /// When somebody says so, or after this.
+    Wait(Option<Duration>),
+    /// Nothing.
+    Leave,
+}
+
+/// Starts jobs until there are none.
+pub(super) async fn drive(queue: Arc<Queue>, control: Control) {
+    loop {
+        let mut told = std::pin::pin!(queue.changed.notified());
+        told.as_mut().enable();
+        match look(&queue, &control).await {
+            Next::Look => {}
+            Next::Wait(wait) => {
+                let wait = sleep(wait.unwrap_or(PURGE).min(PURGE));
+                tokio::select! {
+                    () = told => {}
+                    () = wait => queue.jobs.purge().await,
+                    () = control.draining() => {}
+                }
+            }
+            Next::Leave => break,
+        }
+    }
+    queue.jobs.purge().await;
+}
+
+async fn look(queue: &Arc<Queue>, control: &Control) -> Next {
+    if control.is_draining() {
+        queue.abandon();
+        return Next::Leave;
+    }
+    let wakes = queue.wakes();
+    // Before a job is taken: a process that has committed to leave has to leave it.
+    let Some(hold) = control.hold() else {
+        queue.abandon();
+        return Next::Leave;
+    };
+    let Some(settings) = queue.settings() else {
+        queue.jobs.marker.note(&queue.name, None, || queue.wakes() == wakes).await;
+        return if queue.leave(wakes) { Next::Leave } else { Next::Wait(None) };
+    };
+    let Work::Here { workers, .. } = settings.work else { return Next::Leave };
+    if queue.running() >= workers {
+        return Next::Wait(None);
+    }
+    match queue.jobs.store.lease(&queue.name, now(), None).await {
+        Ok(Some(job)) => {
+            attempt::begin(queue, settings, job, hold, control);
+            return Next::Look;
+        }
+        Ok(None) => {}
+        Err(error) => {
+            tracing::error!("jobs of {}: {}", queue.name, chain(&error));
+            return Next::Wait(Some(AGAIN));
+        }
+    }
+    match queue.jobs.store.next_due(&queue.name).await {
+        Ok(due) => rest(queue, due, wakes).await,
+        Err(_) => Next::Wait(Some(AGAIN)),
+    }
+}
+
+/// None is due.
+async fn rest(queue: &Arc<Queue>, due: Option<Millis>, wakes: u64) -> Next {
+    let running = queue.running();
+    let at = if running > 0 { Some(0) } else { due };
+    // Before the process may leave: whoever starts it again looks at the marker.
+    queue.jobs.marker.note(&queue.name, at, || queue.wakes() == wakes).await;
+    let Some(due) = due else {
+        return if running == 0 && queue.leave(wakes) { Next::Leave } else { look_or_wait(queue, wakes, None) };
+    };
+    let wait = Duration::from_millis(due.saturating_sub(now()));
+    if wait > SOON && !queue.let_go(wakes) && running == 0 {
+        return Next::Look;
+    }
+    look_or_wait(queue, wakes, Some(wait))
+}
+
+/// Whoever has come since it was looked at did not find anybody who waited.
+fn look_or_wait(queue: &Queue, wakes: u64, wait: Option<Duration>) -> Next {
+    if queue.wakes() == wakes { Next::Wait(wait) } else { Next::Look }
+}

@@ -47,9 +47,9 @@
 //!
 //! # Modules
 //!
-//! Arrows point one way: `cli -> config -> site -> (route, guard, handler, log) -> app -> (process, upstream) -> server ->
-//! lifecycle -> activation`; `schema` (what a table of the config may say, as data) lies below all that declare keys. `lasting` has
-//! what outlives a site: apps, pools, places. Beside the site, and also between `cli` and `server`, are `carry` (what goes
+//! Arrows point one way: `cli -> config -> site -> (route, guard, handler, log) -> (app, command, job, verify) -> (process,
+//! store, upstream) -> server -> lifecycle -> activation`; `schema` (what a table of the config may say, as data) lies below
+//! all that declare keys. `lasting` has
 //! on across sleeps) and `control` (the socket that `why` asks).
 
 pub mod activation;
@@ -66,6 +66,8 @@ pub mod app;
 pub mod carry;
 #[cfg(feature = "daemon")]
 pub mod cli;
+#[cfg(feature = "daemon")]
+pub mod command;
 #[cfg(feature = "daemon")]
 pub mod config;
 #[cfg(feature = "daemon")]

@@ -30,7 +30,7 @@ mod places;
 mod request_body;
 pub mod waits;
 
-pub use client::Client;
+pub use client::{Client, Remote};
 pub use gate::Gate;
 pub use held::Held;
 pub use limits::Limits;

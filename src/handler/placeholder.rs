@@ -1,5 +1,7 @@
 //! The one placeholder language: `{path.NAME}` (short `{NAME}`), `{query.NAME}`, `{header.NAME}`, `{path}`, `{host}`;
-//! `{{` and `}}` are braces.
+//! `{{` and `}}` are braces. Commands also know `{form.NAME}`, `{json.a.b}` and `{client}`, see [`CommandSource`].
+
+mod command;
 
 use std::borrow::Cow;
 
@@ -10,24 +12,32 @@ use super::Head;
 use crate::route::request_host;
 use crate::schema::nearest;
 
+pub use command::CommandSource;
+
 /// A text with placeholders.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Template {
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Template<S = Source> {
     /// Never two literals in a row.
-    pub parts: Vec<Part>,
+    pub parts: Vec<Part<S>>,
 }
 
 /// A piece of a template.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Part<S = Source> {
     /// Stands for itself.
     Literal(String),
     /// Stands for something of the request.
-    Value(Source),
+    Value(S),
 }
 
-/// What a placeholder stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What can stand between braces: it depends on where the text stands.
+pub trait Placeholder: Sized {
+    /// Reads what stands between the braces, on a route with these parameters.
+    fn parse(name: &str, parameters: &[&str]) -> Result<Self, PlaceholderError>;
+}
+
+/// What a placeholder stands for that a request's head can tell.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
     /// The path as sent.
     Path,
@@ -54,22 +64,58 @@ pub enum PlaceholderError {
         name: String,
         /// The nearest that there is.
         nearest: Option<String>,
+        /// Those that there are, beside the path's parameters.
+        known: &'static str,
     },
+    /// `{json.ref}` in an address.
+    #[error("{{{0}}} stands for something only in a command: in `run` and `job`")]
+    OnlyInCommands(String),
+    /// `{client}` where that is a parameter of the path too.
+    #[error("{{{0}}} would be the client's address, and a parameter of the path is called so too")]
+    TwoMeanings(String),
 }
+
+/// What every placeholder can be, beside the path's parameters.
+const KNOWN: &str = "{path}, {host}, {query.NAME} and {header.NAME}";
+const FAMILIES: [&str; 3] = ["path", "query", "header"];
 
 impl PlaceholderError {
     /// The way out.
     pub fn help(&self, parameters: &[&str]) -> String {
-        if let Self::Unknown { nearest: Some(nearest), .. } = self {
-            return format!("did you mean {{{nearest}}}?");
-        }
+        let known = match self {
+            Self::Unknown { nearest: Some(nearest), .. } => return format!("did you mean {{{nearest}}}?"),
+            Self::TwoMeanings(name) => {
+                return format!("write {{path.{name}}} for the parameter, or call it something else");
+            }
+            Self::Unknown { known, .. } => known,
+            Self::LoneBrace | Self::OnlyInCommands(_) => KNOWN,
+        };
         let own: Vec<_> = parameters.iter().map(|name| format!("{{{name}}}")).collect();
         let own = if own.is_empty() { String::new() } else { format!("{} of the path, ", own.join(" ")) };
-        format!("there are {own}{{path}}, {{host}}, {{query.NAME}} and {{header.NAME}}")
+        format!("there are {own}{known}")
+    }
+
+    /// An unknown one, and what may have been meant: one of `words`, a parameter, or something of one of `families`.
+    fn unknown(
+        name: &str,
+        parameters: &[&str],
+        words: &[&'static str],
+        families: &[&'static str],
+        known: &'static str,
+    ) -> Self {
+        let of_family =
+            name.split_once('.').filter(|(family, of)| !families.contains(family) && !of.is_empty());
+        let short = name.strip_prefix("path.").unwrap_or(name);
+        let of_family = of_family.and_then(|(family, of)| {
+            nearest(family, families.iter().copied()).map(|family| format!("{family}.{of}"))
+        });
+        let word =
+            || nearest(short, parameters.iter().copied().chain(words.iter().copied())).map(str::to_owned);
+        Self::Unknown { name: name.to_owned(), nearest: of_family.or_else(word), known }
     }
 }
 
-impl Template {
+impl<S: Placeholder> Template<S> {
     /// Reads a template for a route with these parameters.
     pub fn parse(text: &str, parameters: &[&str]) -> Result<Self, PlaceholderError> {
         let mut parts = Vec::new();
@@ -89,7 +135,7 @@ impl Template {
             if !literal.is_empty() {
                 parts.push(Part::Literal(std::mem::take(&mut literal)));
             }
-            parts.push(Part::Value(Source::parse(&rest[..end], parameters)?));
+            parts.push(Part::Value(S::parse(&rest[..end], parameters)?));
             rest = &rest[end + 1..];
         }
         literal.push_str(rest);
@@ -100,9 +146,18 @@ impl Template {
     }
 }
 
-impl Source {
+impl Placeholder for Source {
     fn parse(name: &str, parameters: &[&str]) -> Result<Self, PlaceholderError> {
-        let source = match name.split_once('.') {
+        Self::known(name, parameters).ok_or_else(|| match CommandSource::parse(name, &[]) {
+            Ok(_) => PlaceholderError::OnlyInCommands(name.to_owned()),
+            Err(_) => PlaceholderError::unknown(name, parameters, &["path", "host"], &FAMILIES, KNOWN),
+        })
+    }
+}
+
+impl Source {
+    fn known(name: &str, parameters: &[&str]) -> Option<Self> {
+        match name.split_once('.') {
             None if name == "path" => Some(Self::Path),
             None if name == "host" => Some(Self::Host),
             None => parameters.contains(&name).then(|| Self::Parameter(name.to_owned())),
@@ -110,15 +165,7 @@ impl Source {
             Some(("query", name)) if !name.is_empty() => Some(Self::Query(name.to_owned())),
             Some(("header", name)) => name.parse().ok().map(Self::Header),
             Some(_) => None,
-        };
-        source.ok_or_else(|| {
-            let short = name.strip_prefix("path.").unwrap_or(name);
-            let known = parameters.iter().copied().chain(["path", "host"]);
-            PlaceholderError::Unknown {
-                name: name.to_owned(),
-                nearest: nearest(short, known).map(str::to_owned),
-            }
-        })
+        }
     }
 
     /// The bytes it stands for, as sent; nothing if the request has no such thing.
@@ -175,10 +222,11 @@ mod tests {
 
     #[test]
     fn what_is_no_placeholder_says_why() {
-        let error = |text| Template::parse(text, &["page"]).expect_err(text);
+        let error = |text| Template::<Source>::parse(text, &["page"]).expect_err(text);
         let unknown = |name: &str, nearest: Option<&str>| PlaceholderError::Unknown {
             name: name.into(),
             nearest: nearest.map(str::to_owned),
+            known: KNOWN,
         };
         assert_eq!(error("{pgae}"), unknown("pgae", Some("page")));
         assert_eq!(error("{path.pgae}"), unknown("path.pgae", Some("page")));
@@ -191,6 +239,20 @@ mod tests {
         }
         assert_eq!(error("{pgae}").help(&["page"]), "did you mean {page}?");
         assert!(error("{x.y}").help(&["page"]).contains("{page} of the path"));
+        assert_eq!(error("{Hedaer.X-From}"), unknown("Hedaer.X-From", Some("header.X-From")));
+    }
+
+    #[test]
+    fn what_only_commands_know_is_refused_by_name() {
+        for name in ["form.x", "json.a.0", "client"] {
+            let error = Template::<Source>::parse(&format!("/{{{name}}}"), &["page"]).expect_err(name);
+            assert_eq!(error, PlaceholderError::OnlyInCommands(name.into()));
+            assert!(error.help(&["page"]).ends_with(KNOWN), "{}", error.help(&["page"]));
+        }
+        assert_eq!(
+            Template::parse("{client}", &["client"]).map(|template| template.parts),
+            Ok(vec![Part::Value(Source::Parameter("client".into()))])
+        );
     }
 
     #[test]
@@ -222,7 +284,8 @@ mod tests {
 
         #[test]
         fn no_text_panics(text in "\\PC*|[{}.a-z]*") {
-            let _ = Template::parse(&text, &["a"]);
+            let _ = Template::<Source>::parse(&text, &["a"]);
+            let _ = Template::<CommandSource>::parse(&text, &["a"]);
         }
     }
 }

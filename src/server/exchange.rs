@@ -3,6 +3,7 @@
 mod course;
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 use std::sync::{Arc, OnceLock};
@@ -230,6 +231,11 @@ impl Exchange {
     pub fn trusts_client(&self) -> bool {
         !self.0.record.is_for_unknown.load(Relaxed)
             && self.0.shared.with_settings(|settings| settings.trust.trusts(self.client()))
+    }
+
+    /// Whether `settings.trust` has this address: one further back, which somebody who is trusted has named.
+    pub fn trusts_address(&self, address: IpAddr) -> bool {
+        self.0.shared.with_settings(|settings| settings.trust.trusts_ip(address))
     }
 
     /// An id to find a failure by, in the journal and on the page.

@@ -49,7 +49,8 @@
 //!
 //! Arrows point one way: `cli -> config -> site -> (route, guard, handler, log) -> app -> upstream -> server -> lifecycle
 //! -> activation`; `schema` (what a table of the config may say, as data) lies below all that declare keys. `lasting` has
-//! what outlives a site: apps, pools, places. Beside the site, and also between `cli` and `server`, are `carry` (what goes
+//! what outlives a site: apps, pools, places. `secret` has what the config may only point at, `verify` tells whether a
+//! webhook's sender knows one. Beside the site, and also between `cli` and `server`, are `carry` (what goes
 //! on across sleeps) and `control` (the socket that `why` asks).
 
 pub mod activation;
@@ -83,6 +84,10 @@ pub mod route;
 #[cfg(feature = "daemon")]
 pub mod schema;
 #[cfg(feature = "daemon")]
+pub mod secret;
+#[cfg(feature = "daemon")]
 pub mod site;
 #[cfg(feature = "daemon")]
 pub mod upstream;
+#[cfg(feature = "daemon")]
+pub mod verify;

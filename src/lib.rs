@@ -47,10 +47,10 @@
 //!
 //! # Modules
 //!
-//! Arrows point one way: `cli -> config -> site -> (route, guard, handler, log) -> (app, command, job, verify) -> (process,
-//! store, upstream) -> server -> lifecycle -> activation`; `schema` (what a table of the config may say, as data) lies below
-//! all that declare keys. `lasting` has
-//! on across sleeps) and `control` (the socket that `why` asks).
+//! Arrows point one way: `cli -> config -> site -> (route, guard, handler, log) -> (app, command, job, verify) -> (intake,
+//! process, secret, store, upstream) -> server -> lifecycle -> activation`; `schema` (what a table of the config may say, as
+//! data) lies below all that declare keys. `lasting` has what outlives a site: apps, pools, places, jobs. Beside the site,
+//! and also between `cli` and `server`, are `carry` (what goes on across sleeps) and `control` (the socket that `why` asks).
 
 pub mod activation;
 pub mod lifecycle;
@@ -77,6 +77,10 @@ pub mod guard;
 #[cfg(feature = "daemon")]
 pub mod handler;
 #[cfg(feature = "daemon")]
+pub mod intake;
+#[cfg(feature = "daemon")]
+pub mod job;
+#[cfg(feature = "daemon")]
 pub mod lasting;
 #[cfg(feature = "daemon")]
 pub mod log;
@@ -87,6 +91,12 @@ pub mod route;
 #[cfg(feature = "daemon")]
 pub mod schema;
 #[cfg(feature = "daemon")]
+pub mod secret;
+#[cfg(feature = "daemon")]
 pub mod site;
 #[cfg(feature = "daemon")]
+pub mod store;
+#[cfg(feature = "daemon")]
 pub mod upstream;
+#[cfg(feature = "daemon")]
+pub mod verify;

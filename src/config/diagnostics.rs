@@ -44,6 +44,7 @@ impl Diagnostics {
 
     /// What is wrong with a file's text; `faults` is sorted and not empty.
     pub(super) fn faulty(file: &Path, text: String, mut faults: Vec<Fault>) -> Self {
+        let text = faults.iter().filter(|fault| fault.is_concealed).fold(text, conceal);
         let more = faults.len().saturating_sub(MOST);
         faults.truncate(MOST);
         Self { file: file.to_owned(), kind: Kind::Faulty { text, faults, more } }
@@ -141,6 +142,15 @@ fn span(text: &str, place: &Place) -> Range<usize> {
     start..end.max(start + one)
 }
 
+/// The text with a fault's place covered, for that and for every other fault on its line; no byte moves.
+fn conceal(text: String, fault: &Fault) -> String {
+    let Range { start, end } = fault.place.bytes();
+    let (start, end) = (floor(&text, start), floor(&text, end));
+    let cover = |c: char| if c == '\n' { "\n".to_owned() } else { "*".repeat(c.len_utf8()) };
+    let covered: String = text[start..end.max(start)].chars().map(cover).collect();
+    format!("{}{covered}{}", &text[..start], &text[end.max(start)..])
+}
+
 /// One line without control characters, whatever a file is called or says.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
@@ -183,6 +193,19 @@ mod tests {
     }
 
     #[test]
+    fn what_may_be_a_secret_is_covered() {
+        let text = "a = 1\nverify = { preset = \"x\", secret = \"hünter2\" }\n";
+        let at = text.find("\"hünter2\"").unwrap();
+        let secret = Fault::new(&Place::new(at..at + 10), "a secret is not written here").conceal();
+        let other = Fault::new(&Place::new(text.find("\"x\"").unwrap()..at), "no such preset");
+        for shown in [vec![other.clone(), secret.clone()], vec![secret, other]] {
+            let shown = some(text, shown).render(Colour::No);
+            assert!(shown.contains("secret = **********"), "{shown}");
+            assert!(!shown.contains("nter"), "{shown}");
+        }
+    }
+
+    #[test]
     fn a_file_that_cannot_be_read_has_no_line() {
         let gone = Diagnostics::unreadable(Path::new("/x"), "no such file".into());
         assert_eq!(gone.summary(), "/x: no such file");
@@ -197,7 +220,8 @@ mod tests {
         ) {
             let faults = places.into_iter().map(|(start, end)| {
                 let place = Place::new(start..end);
-                Fault::new(&place, text.clone()).help(text.clone()).other(&place, "other")
+                let fault = Fault::new(&place, text.clone()).help(text.clone()).other(&place, "other");
+                if start % 2 == 0 { fault } else { fault.conceal() }
             });
             let diagnostics = some(&text, faults.collect());
             for colour in [Colour::Yes, Colour::No] {

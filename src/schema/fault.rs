@@ -15,6 +15,8 @@ pub struct Fault {
     pub others: Vec<(Place, String)>,
     /// Whether something is missing - which may only look so in a file that cannot be read to its end.
     pub is_absence: bool,
+    /// Whether what stands there must not be shown: it may be a secret.
+    pub is_concealed: bool,
 }
 
 impl Fault {
@@ -26,6 +28,7 @@ impl Fault {
             help: None,
             others: Vec::new(),
             is_absence: false,
+            is_concealed: false,
         }
     }
 
@@ -54,6 +57,13 @@ impl Fault {
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// Whoever shows the place covers what stands there.
+    #[must_use]
+    pub fn conceal(mut self) -> Self {
+        self.is_concealed = true;
         self
     }
 

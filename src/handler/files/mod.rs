@@ -42,6 +42,8 @@ use refusal::Refusal;
 use segments::Place;
 use tree::{Patience, Tree};
 
+#[cfg(test)]
+pub(crate) use scratch::Scratch;
 pub use stream::FileBody;
 pub(super) use verb::VERB;
 

@@ -49,9 +49,9 @@
 //!
 //! Arrows point one way: `cli -> config -> site -> (route, guard, handler, log) -> app -> upstream -> server -> lifecycle
 //! -> activation`; `schema` (what a table of the config may say, as data) lies below all that declare keys. `lasting` has
-//! what outlives a site: apps, pools, places. `secret` has what the config may only point at, `verify` tells whether a
-//! webhook's sender knows one. Beside the site, and also between `cli` and `server`, are `carry` (what goes
-//! on across sleeps) and `control` (the socket that `why` asks).
+//! what outlives a site: apps, pools, places. For handlers, `secret` has what the config may only point at, `verify`
+//! tells whether a webhook's sender knows it, and `intake` takes in a request's whole body. Beside the site, and also
+//! between `cli` and `server`, are `carry` (what goes on across sleeps) and `control` (the socket that `why` asks).
 
 pub mod activation;
 pub mod lifecycle;
@@ -75,6 +75,8 @@ pub mod control;
 pub mod guard;
 #[cfg(feature = "daemon")]
 pub mod handler;
+#[cfg(feature = "daemon")]
+pub mod intake;
 #[cfg(feature = "daemon")]
 pub mod lasting;
 #[cfg(feature = "daemon")]

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::app::{App, AppKind, AppSettings, Configured, Folders};
 use crate::guard::{Places, Room};
+use crate::job::Jobs;
 use crate::process::Roster;
 use crate::upstream::{Upstream, UpstreamSettings};
 
@@ -24,6 +25,8 @@ pub struct Lasting {
     pub apps: Apps,
     /// The commands that run.
     pub commands: Arc<Roster>,
+    /// Background jobs; `None`: there is nowhere to keep them.
+    pub jobs: Option<Arc<Jobs>>,
     /// Where apps run.
     pub folders: Arc<Folders>,
 }
@@ -31,7 +34,9 @@ pub struct Lasting {
 impl Lasting {
     /// Nothing yet; apps run in these folders.
     pub fn new(folders: Folders) -> Self {
-        Self { folders: Arc::new(folders), ..Self::default() }
+        let commands = Arc::new(Roster::default());
+        let jobs = folders.state.as_ref().map(|state| Jobs::new(&state.join("jobs"), commands.clone()));
+        Self { folders: Arc::new(folders), commands, jobs, ..Self::default() }
     }
 
     /// The places of a route, or of the server (`""`).

@@ -85,7 +85,7 @@ fn drop_ins(root: &Path, names: &[String]) -> BTreeMap<OsString, PathBuf> {
 
 /// What to try when a program has ended as it might for want of the drop-in: it crashed, or was not let, where memory
 /// may not be written and then run. Nothing if it ended otherwise.
-pub(super) fn hint(ended: &Ended) -> &'static str {
+pub(crate) fn hint(ended: &Ended) -> &'static str {
     if may_be_denied(ended) && denies_compilers() {
         "; it may be for the sandbox of dormouse's own unit: `dormouse check` says how to loosen it by programs.conf"
     } else {

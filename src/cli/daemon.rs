@@ -6,6 +6,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
 use super::places;
 use crate::app::{self, AppKind, Sight};
 use crate::carry::{self, Carry, Folder};
@@ -15,7 +17,7 @@ use crate::lifecycle::{Hold, Hooks, Life};
 use crate::log;
 use crate::server::Control;
 use crate::server::engine::Program;
-use crate::site::Live;
+use crate::site::{Live, Site};
 
 /// How long falling asleep may wait for the log; the last flush, before the exit, is the one that must not lose.
 const FLUSH_BEFORE_SLEEP: Duration = Duration::from_millis(50);
@@ -52,8 +54,7 @@ pub fn program(source: Source, outcome: Outcome, control: &Control) -> Program<L
     let (loaded, diagnostics) = outcome.into_parts();
     daemon.note(diagnostics.as_ref());
     control.set_settings(loaded.settings);
-    daemon.adopt_units();
-    loaded.site.in_force(control);
+    daemon.in_force(&loaded.site);
     let renewing = daemon.clone();
     let live = Live::new(loaded.site, move || renewing.renew().map(|loaded| loaded.site));
     Program { service: live.clone(), hooks: Arc::new(Reloading { daemon, live }) }
@@ -68,12 +69,20 @@ impl Daemon {
             tracing::info!(file = %self.0.source.file().display(), "the config is taken up");
         }
         self.0.control.set_settings(loaded.settings.clone());
-        self.adopt_units();
-        loaded.site.in_force(&self.0.control);
+        self.in_force(&loaded.site);
         Some(loaded)
     }
 
-    /// Takes over the units that an earlier dormouse has left running. Without any, this costs nothing.
+    /// What an earlier dormouse has left for this site: units that run, jobs that wait. Without any, this costs nothing.
+    fn in_force(&self, site: &Site) {
+        site.in_force();
+        self.adopt_units();
+        if let Some(jobs) = &self.0.source.lasting().jobs {
+            jobs.in_force(&self.0.control);
+        }
+    }
+
+    /// Takes over the units that an earlier dormouse has left running.
     fn adopt_units(&self) {
         for app in self.0.source.lasting().apps.configured() {
             if matches!(app.settings().kind, AppKind::Unit { .. }) {
@@ -205,9 +214,8 @@ impl Hooks for Reloading {
         match source.read() {
             Ok(loaded) => {
                 control.set_settings(loaded.settings);
-                loaded.site.in_force(control);
+                self.daemon.in_force(&loaded.site);
                 self.live.swap(loaded.site);
-                self.daemon.adopt_units();
                 self.daemon.note(None);
                 tracing::info!(file = %source.file().display(), "config reloaded");
             }
@@ -234,7 +242,11 @@ impl Hooks for Reloading {
 
     fn left(&self, life: &Life) {
         self.daemon.close_control_socket();
-        self.daemon.0.source.lasting().folders.leave();
+        let lasting = self.daemon.0.source.lasting();
+        lasting.folders.leave();
+        if let Some(jobs) = &lasting.jobs {
+            Handle::current().block_on(jobs.close());
+        }
         self.daemon.keep(life);
     }
 

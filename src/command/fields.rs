@@ -57,11 +57,13 @@ impl Fields {
         if !wants.any() || (body.is_empty() && content_type.is_none()) {
             return Ok(Self::None);
         }
-        let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let said = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let essence = said.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         let form = match &essence[..] {
             "application/x-www-form-urlencoded" => Form::parse(body)?,
-            "multipart/form-data" => Form::parse_multipart(content_type, body)?,
+            "multipart/form-data" => {
+                Form::parse_multipart(content_type.unwrap_or(&HeaderValue::from_static("")), body)?
+            }
             essence if wants.json && json::is_json(essence) => {
                 return json::parse(body, "body").map(Self::Json);
             }

@@ -25,6 +25,7 @@ mod shell;
 mod tests;
 mod unfit;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use patterns::Patterns;
@@ -37,7 +38,7 @@ pub use unfit::Unfit;
 use crate::handler::placeholder::{CommandSource, Template};
 
 /// A command as its route says it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Command {
     /// The program and its arguments; empty for a queue that outside workers pull from.
     line: Vec<Template<CommandSource>>,
@@ -49,4 +50,11 @@ pub struct Command {
     pub dir: Option<PathBuf>,
     /// How nice it is to others (nice(1)); `None`: as nice as we are.
     pub nice: Option<i32>,
+}
+
+impl Command {
+    /// `env`, as a program gets it.
+    pub fn variables(&self) -> impl Iterator<Item = (OsString, OsString)> {
+        self.env.iter().map(|(name, value)| (name.into(), value.into()))
+    }
 }

@@ -20,6 +20,9 @@ fn read(table: &Table, operand: Option<&Key>) -> (Option<Command>, Faults) {
     let (mut faults, apps, lasting) = (Faults::default(), BTreeMap::new(), Lasting::default());
     let route = RouteShape {
         path: "/x/{page}",
+        place: "/x/{page}",
+        methods: None,
+        largest_body: None,
         parameters: &["page"],
         is_subtree: false,
         waits: Waits::default(),

@@ -1,5 +1,7 @@
 //! Why a request makes no command.
 
+use crate::intake::FormError;
+
 /// Why a request makes no command: one line for the page of its 400. It names what is wrong and never repeats what came.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
@@ -35,8 +37,8 @@ pub enum Unfit {
         column: usize,
     },
     /// `multipart/form-data` that is none.
-    #[error("the body is no valid form (multipart/form-data)")]
-    NotForm,
+    #[error(transparent)]
+    NotForm(FormError),
     /// A form that is meant to cost something.
     #[error("the form has more than {0} fields")]
     TooManyFields(usize),

@@ -166,6 +166,7 @@ fn operand(table: &Table, verb: &Verb) -> String {
     match table.get(verb.schema.name()).map(|entry| &entry.item.value) {
         Some(Value::Text(text)) => text.clone(),
         Some(Value::List(items)) => words(items),
+        Some(Value::Boolean(boolean)) => boolean.to_string(),
         Some(other) => other.describe().to_owned(),
         None => String::new(),
     }

@@ -1,16 +1,24 @@
 //! A request for a program, in the hands of who prepares it: what of it is needed later, its own.
 
-use std::ffi::OsString;
+use std::time::SystemTime;
 
-use hyper::header::{ACCEPT, CONTENT_LENGTH};
+use bytes::Bytes;
+use hyper::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::accept::Format;
 use super::{Body, Head, RequestBody, RequestContext, pages};
-use crate::command::{Asked, Fields, Unfit, cgi};
-use crate::guard::{Client, Refusal};
+use crate::command::cgi::{self, Variables};
+use crate::command::{Asked, Fields, Unfit};
+use crate::guard::{Client, Refusal, Remote};
+use crate::intake::{Input, Intake, IntakeError};
+use crate::log::chain;
 use crate::server::Exchange;
+use crate::verify::{Checking, Verify, VerifyError};
+
+/// An answer that ends the matter before the usual one is there. Boxed: it is large, and rare.
+pub type Instead = Box<Response<Body>>;
 
 /// A request without its body.
 pub struct Call {
@@ -21,21 +29,27 @@ pub struct Call {
     captures: Vec<(String, String)>,
     /// What follows the route's path.
     pub rest: String,
+    /// Whether the route has everything below its path.
+    is_subtree: bool,
     /// Who asks, as text.
     pub client: String,
 }
 
 impl Call {
     /// Takes a request apart.
-    pub fn new(request: Request<RequestBody>, context: &RequestContext<'_>) -> (Self, RequestBody) {
+    pub fn new(
+        request: Request<RequestBody>,
+        context: &RequestContext<'_>,
+        is_subtree: bool,
+    ) -> (Self, RequestBody) {
         let (mut parts, body) = request.into_parts();
         let client = Client::of(context.exchange);
         client.clean(&mut parts.headers);
-        let client = client.name(&parts.headers);
+        let client = Remote::of(context.exchange, &parts.headers).to_string();
         let captures = context.captures.iter().map(|(name, value)| ((*name).into(), (*value).into()));
         let captures = captures.collect();
         let (exchange, rest) = (context.exchange.clone(), context.rest.to_owned());
-        (Self { parts, exchange, captures, rest, client }, body)
+        (Self { parts, exchange, captures, rest, is_subtree, client }, body)
     }
 
     /// Its head.
@@ -74,17 +88,79 @@ impl Call {
         then(&Asked { head: self.head(), captures: &captures, client: &self.client, fields })
     }
 
-    /// The variables by which a program knows it (RFC 3875).
-    pub fn variables(&self) -> Result<Vec<(OsString, OsString)>, Unfit> {
-        let path = self.path();
-        let script = path.strip_suffix(&*self.rest).unwrap_or(path);
-        // On a subtree the slash between the two belongs to what follows.
-        let (script, info) = match script.strip_suffix('/') {
-            Some(script) => (script, &path[script.len()..]),
-            None => (script, ""),
-        };
-        let length = self.parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        cgi::variables(&self.head(), self.parts.version, &self.exchange, script, info, length)
+    /// The variables by which a program knows it (RFC 3875). `length` is that of its input, if it is known.
+    pub fn variables(&self, length: Option<u64>) -> Result<Variables, Unfit> {
+        let (script_name, path_info) = cgi::split(self.path(), &self.rest, self.is_subtree);
+        cgi::variables(&cgi::Request {
+            head: self.head(),
+            version: self.parts.version,
+            client: Client::of(&self.exchange),
+            remote: Remote::of(&self.exchange, &self.parts.headers),
+            script_name,
+            path_info,
+            length,
+        })
+    }
+
+    /// How long its body says it is.
+    pub fn length(&self) -> Option<u64> {
+        self.parts.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    }
+
+    /// Begins to check who has sent it, if that is to be checked.
+    pub async fn begin_check(&self, verify: Option<&Verify>) -> Result<Option<Checking>, Instead> {
+        let Some(verify) = verify else { return Ok(None) };
+        let begun = verify.begin(&self.parts.headers, SystemTime::now()).await;
+        Ok(Some(begun.map_err(|error| self.not_verified(&error))?))
+    }
+
+    /// Reads its body, of so many bytes at most, and checks who has sent it.
+    pub async fn take_whole(
+        &self,
+        body: RequestBody,
+        most: usize,
+        verify: Option<&Verify>,
+    ) -> Result<Bytes, Instead> {
+        let mut checking = self.begin_check(verify).await?;
+        let watch = |bytes: &[u8]| checking.iter_mut().for_each(|checking| checking.update(bytes));
+        let intake = Intake { most_in_memory: most, spool: None, watch, field: None };
+        let taken = intake.take(self.parts.headers.get(CONTENT_TYPE), body).await;
+        let taken = taken.map_err(|error| self.not_taken(&error))?;
+        if let Some(checking) = checking {
+            checking.finish().map_err(|error| self.not_verified(&error))?;
+        }
+        match taken.input {
+            Input::Memory(bytes) => Ok(bytes),
+            Input::File(_) => Err(self.page(StatusCode::PAYLOAD_TOO_LARGE, None).into()), // there was no folder for it
+        }
+    }
+
+    /// The page for a body that was not taken in.
+    pub fn not_taken(&self, error: &IntakeError) -> Response<Body> {
+        match error {
+            IntakeError::Form(error) => self.explained(StatusCode::BAD_REQUEST, &error.to_string()),
+            IntakeError::NoSpace(_) | IntakeError::Io(_) => {
+                let id = self.exchange.new_id();
+                tracing::error!(id, "a request is not taken in (id {id}): {}", chain(error));
+                self.page(error.status(), Some(&id))
+            }
+            IntakeError::Body(_) | IntakeError::TooLarge => self.page(error.status(), None),
+        }
+    }
+
+    /// The page for somebody who has not proved to be who may send it.
+    pub fn not_verified(&self, error: &VerifyError) -> Response<Body> {
+        let (status, path) = (error.status(), self.path());
+        if status.is_server_error() {
+            return self.failed(&format!("a request for {path:?} cannot be verified"), &chain(error));
+        }
+        tracing::warn!(
+            client = self.client,
+            "a request for {path:?} of {} is refused: {}",
+            self.client,
+            chain(error)
+        );
+        self.page(status, None)
     }
 
     /// The form in which it would like to read.

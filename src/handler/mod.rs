@@ -11,8 +11,12 @@ pub mod unavailable;
 pub mod welcome;
 
 mod app;
+mod call;
+mod channel;
 mod gather;
+mod job;
 pub(crate) mod redirect;
+mod run;
 mod show;
 mod sse;
 mod text;
@@ -31,15 +35,25 @@ use crate::guard::Waits;
 use crate::lasting::Lasting;
 use crate::route::MethodSet;
 use crate::schema;
-use crate::server::{Control, Exchange};
+use crate::server::Exchange;
 
 pub use crate::guard::RequestBody;
 pub use body::Body;
 pub use wanted::while_wanted;
 
 /// Every verb a route can have. Adding one is a new file and a line here.
-pub const VERBS: &[&Verb] =
-    &[&files::VERB, &text::VERB, &redirect::VERB, &proxy::VERB, &app::VERB, &gather::VERB, &show::VERB];
+pub const VERBS: &[&Verb] = &[
+    &files::VERB,
+    &text::VERB,
+    &redirect::VERB,
+    &proxy::VERB,
+    &app::VERB,
+    &run::VERB,
+    &job::VERB,
+    &job::PULL_VERB,
+    &gather::VERB,
+    &show::VERB,
+];
 
 /// A verb: what it declares about itself, and how a route of it becomes a handler.
 pub struct Verb {
@@ -78,8 +92,8 @@ pub trait Handler: Send + Sync + 'static {
     /// [`Answer::Later`].
     fn answer(&self, request: Request<RequestBody>, context: &RequestContext<'_>) -> Answer;
 
-    /// The site it belongs to is in force from now on. Called in the engine's runtime, perhaps more than once.
-    fn in_force(&self, _: &Control) {}
+    /// The site it belongs to is in force from now on.
+    fn in_force(&self) {}
 
     /// Whether a client that closes its side of the connection has left, and its request with it: while it waits for a
     /// place nobody else knows.

@@ -43,6 +43,11 @@ impl SpoolFolder {
         Self(Arc::new(Inner { path: path.into(), own: Mutex::new(Some(HashSet::new())) }))
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
     /// Where the whole input with this id is, if it is.
     pub fn path_of(&self, id: &str) -> PathBuf {
         self.0.path.join(format!("{id}.in"))

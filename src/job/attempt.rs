@@ -132,7 +132,9 @@ impl Running {
         tracing::info!(job = %id, route = %self.settings.path, "job {id} of {} begins, attempt {}", self.settings.path, self.job.attempts);
         let close = if self.job.interruptions > MOST_INTERRUPTIONS {
             let times = self.job.interruptions;
-            Close::NotStarted(format!("it was running {times} times when dormouse crashed, and is not tried again"))
+            Close::NotStarted(format!(
+                "it was running {times} times when dormouse crashed, and is not tried again"
+            ))
         } else {
             self.attempt().await
         };
@@ -165,13 +167,8 @@ impl Running {
             Err(error) => return Close::NotStarted(chain(&error)),
         };
         drop(program);
-        let keeping = output::keep(
-            self.jobs.clone(),
-            self.job.id,
-            self.attempt.clone(),
-            lines,
-            self.settings.output,
-        );
+        let keeping =
+            output::keep(self.jobs.clone(), self.job.id, self.attempt.clone(), lines, self.settings.output);
         let keeping = tokio::spawn(keeping);
         let close = self.watch(&mut child, total).await;
         let _ = keeping.await; // all of its output is there when it is over
@@ -209,7 +206,9 @@ impl Running {
                 .map_err(|error| format!("its input {} cannot be read: {error}", path.display()));
         }
         match self.jobs.store.input(self.job.id).await {
-            Ok(Some(bytes)) => memory(&bytes).map(Stdin::File).map_err(|error| format!("no room for its input: {error}")),
+            Ok(Some(bytes)) => {
+                memory(&bytes).map(Stdin::File).map_err(|error| format!("no room for its input: {error}"))
+            }
             Ok(None) => Err("its input is not there any more".to_owned()),
             Err(error) => Err(chain(&error)),
         }
@@ -218,22 +217,22 @@ impl Running {
     fn program(&self) -> Result<Program, String> {
         let Work::Here { folders, .. } = &self.settings.work else { return Err(String::new()) };
         let command = &self.settings.command;
-        let dir = match command.dir() {
-            Some(dir) => dir.to_owned(),
+        let dir = match &command.dir {
+            Some(dir) => dir.clone(),
             None => folders.of_programs()?,
         };
         let mut env: Vec<(OsString, OsString)> =
             self.job.env.iter().map(|(name, value)| (name.into(), value.clone())).collect();
         env.push(("JOB_ID".into(), self.job.id.to_string().into()));
         env.push(("JOB_ATTEMPT".into(), self.job.attempts.to_string().into()));
-        env.extend(command.env().iter().cloned());
+        env.extend(command.variables());
         Ok(Program {
             owner: Owner::Route("job", self.settings.path.clone()),
             run: self.job.command.clone(),
             env,
             dir,
             socket: None,
-            nice: command.nice(),
+            nice: command.nice,
         })
     }
 
@@ -269,12 +268,17 @@ impl Running {
             Close::NotStarted(why) => why,
         };
         outcome.error = Some(why.clone());
-        match self.settings.wait_after(self.job.attempts).filter(|_| self.job.interruptions <= MOST_INTERRUPTIONS) {
+        match self
+            .settings
+            .wait_after(self.job.attempts)
+            .filter(|_| self.job.interruptions <= MOST_INTERRUPTIONS)
+        {
             Some(wait) => {
                 let within = crate::schema::duration::text(wait);
                 tracing::warn!(job = %id, route = %path, "job {id} of {path} has failed, and is tried again in {within}: {why}");
                 let due = after(now(), wait);
-                self.write(|| self.jobs.store.retry_at(id, None, due, Some(outcome.clone()), Again::Failed)).await;
+                self.write(|| self.jobs.store.retry_at(id, None, due, Some(outcome.clone()), Again::Failed))
+                    .await;
             }
             None => {
                 tracing::error!(job = %id, route = %path, "job {id} of {path} has failed: {why}");

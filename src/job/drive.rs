@@ -95,7 +95,11 @@ async fn rest(queue: &Arc<Queue>, due: Option<Millis>, wakes: u64) -> Next {
     // Before the process may leave: whoever starts it again looks at the marker.
     queue.jobs.marker.note(&queue.name, at, || queue.wakes() == wakes).await;
     let Some(due) = due else {
-        return if running == 0 && queue.leave(wakes) { Next::Leave } else { look_or_wait(queue, wakes, None) };
+        return if running == 0 && queue.leave(wakes) {
+            Next::Leave
+        } else {
+            look_or_wait(queue, wakes, None)
+        };
     };
     let wait = Duration::from_millis(due.saturating_sub(now()));
     if wait > SOON && !queue.let_go(wakes) && running == 0 {

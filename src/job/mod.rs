@@ -8,7 +8,7 @@
 //! A job is run at least once: one that was running when dormouse had to leave, or crashed, is run again by the next.
 //! Outside workers take the jobs of a queue by lease; such a queue starts nothing, and keeps nobody awake.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -112,7 +112,8 @@ impl Jobs {
                     tracing::warn!(
                         queue = left.queue,
                         "{} jobs wait that no route takes: none has path {}; they stay until one does",
-                        left.queued + left.running, left.queue
+                        left.queued + left.running,
+                        left.queue
                     );
                 }
             }
@@ -150,7 +151,7 @@ impl Jobs {
 
     /// The file of a job's input.
     pub fn input(&self, id: JobId) -> PathBuf {
-        self.folder.path().join(format!("{id}.in"))
+        self.folder.path_of(&id.to_string())
     }
 
     /// Keeps the marker there until dropped, whatever the queues say: a job is about to be accepted.
@@ -200,23 +201,33 @@ impl Jobs {
     /// Removes the files of jobs that were never accepted, or are forgotten.
     async fn sweep(&self) {
         self.purge().await;
-        let folder = self.folder.path().to_owned();
         let begun = now();
-        let names = tokio::task::spawn_blocking(move || names(&folder)).await.unwrap_or_default();
-        let mut strays = Vec::new();
-        for (id, path) in names {
-            // One that is just being accepted has a file first.
-            if id.created() < begun && matches!(self.store.get(id).await, Ok(None)) {
-                strays.push(path);
+        let folder = self.folder.path().to_owned();
+        let files = tokio::task::spawn_blocking(move || files(&folder)).await.unwrap_or_default();
+        let (mut known, mut strays) = (HashSet::new(), Vec::new());
+        for (id, path) in files {
+            match self.store.get(id).await {
+                Ok(None) if id.created() < begun => strays.push(path),
+                _ => drop(known.insert(id.to_string())),
             }
         }
-        let removing = move || strays.into_iter().for_each(|path| drop(std::fs::remove_file(path)));
-        let _ = tokio::task::spawn_blocking(removing).await;
+        let folder = self.folder.clone();
+        let removing = tokio::task::spawn_blocking(move || {
+            strays.iter().filter(|path| path.extension().is_some_and(|ending| ending == "out")).for_each(
+                |path| {
+                    let _ = std::fs::remove_file(path); // the next process tries again
+                },
+            );
+            folder.sweep(|id| known.contains(id))
+        });
+        if let Err(error) = removing.await.map_err(std::io::Error::other).flatten() {
+            tracing::warn!(%error, "leftovers in {} stay: {error}", self.folder.path().display());
+        }
     }
 }
 
 /// The files that are named by a job.
-fn names(folder: &Path) -> Vec<(JobId, PathBuf)> {
+fn files(folder: &Path) -> Vec<(JobId, PathBuf)> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let named = entries.filter_map(|entry| {
         let path = entry.path();

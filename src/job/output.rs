@@ -1,8 +1,8 @@
 //! What a job prints: lines in a file, each with the number of its stream before it, as many as are kept.
 
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,7 +22,8 @@ const AT_ONCE: usize = 256;
 const READ: u64 = 64 * 1024;
 
 /// The end of what is kept of an output that is longer.
-const CUT: &[u8] = b"2the output is longer than is kept (see `output` of the route); what follows is left out\n";
+const CUT: &[u8] =
+    b"2the output is longer than is kept (see `output` of the route); what follows is left out\n";
 
 /// Takes a job's lines until there are none, and keeps the first of them.
 pub(super) async fn keep(
@@ -98,7 +99,16 @@ impl Writer {
 
 /// Opens a file to write more; what an earlier process may have left half is taken off.
 fn open(path: &Path) -> io::Result<(File, u64)> {
-    let file = File::options().create(true).read(true).append(true).mode(0o600).open(path)?;
+    let mut options = File::options();
+    options.create(true).read(true).append(true).mode(0o600);
+    let file = match options.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let folder = path.parent().unwrap_or(Path::new("/"));
+            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+            options.open(path)?
+        }
+        other => other?,
+    };
     let whole = whole_lines(&file)?;
     if whole < file.metadata()?.len() {
         file.set_len(whole)?;
@@ -147,7 +157,9 @@ impl Reader {
         let lines = spawn_blocking(move || read(&path, at)).await.map_err(io::Error::other)??;
         if let Some(last) = lines.last() {
             self.at = last.next;
-            self.is_cut |= last.line.source == Source::Stderr && CUT[1..].starts_with(&last.line.bytes) && last.line.bytes.len() + 2 == CUT.len();
+            self.is_cut |= last.line.source == Source::Stderr
+                && CUT[1..].starts_with(&last.line.bytes)
+                && last.line.bytes.len() + 2 == CUT.len();
         }
         Ok(lines)
     }

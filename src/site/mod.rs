@@ -10,7 +10,7 @@ use hyper::{HeaderMap, Request, Response, StatusCode};
 use crate::guard::{Admission, Chain, Entry, Held, Permit, Place, Places, Refusal, RequestBody, no_place};
 use crate::handler::{Answer, Body, Handler, Later, RequestContext, while_wanted};
 use crate::route::{self, MethodSet, Pattern, Question, Router, Spec, request_host};
-use crate::server::{Control, Exchange, KeepsAwake};
+use crate::server::{Exchange, KeepsAwake};
 
 mod asked;
 mod live;
@@ -84,10 +84,10 @@ impl Site {
         Self { router, routes: vec![route], places: None, is_provisional: true }
     }
 
-    /// It is in force from now on, under this engine; called in the engine's runtime.
-    pub fn in_force(&self, control: &Control) {
+    /// It is in force from now on.
+    pub fn in_force(&self) {
         for route in &self.routes {
-            route.handler.in_force(control);
+            route.handler.in_force();
         }
     }
 

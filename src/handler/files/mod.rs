@@ -44,7 +44,7 @@ use tree::{Patience, Tree};
 
 #[cfg(test)]
 pub(crate) use scratch::Scratch;
-pub use stream::FileBody;
+pub use stream::{FileBody, whole_file};
 pub(super) use verb::VERB;
 
 /// Answers with what is below a root directory; or, if the root is a file, with that.

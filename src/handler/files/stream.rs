@@ -1,9 +1,11 @@
 //! A file on its way to a client: one frame in memory at a time, whatever its size.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -13,6 +15,7 @@ use http_body::{Frame, SizeHint};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::read::{read_cached, read_waiting};
+use crate::handler::Body;
 
 /// The most that is read at once; also the biggest file that is sent in one piece.
 pub const FRAME_BYTES: usize = 64 * 1024;
@@ -33,6 +36,16 @@ pub struct FileBody {
     left_bytes: u64,
     /// A read on the blocking pool.
     reading: Option<JoinHandle<io::Result<Bytes>>>,
+}
+
+/// All of a file of our own.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn whole_file(path: &Path) -> io::Result<Body> {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    Ok(Body::File(Box::new(FileBody::new(file.into(), [Part::Span(0..length)]))))
 }
 
 impl FileBody {

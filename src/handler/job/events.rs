@@ -38,7 +38,7 @@ impl Plan {
     pub(super) async fn events(&self, queue: &Arc<Queue>, call: &Call, id: JobId) -> Response<Body> {
         let job = match self.find(queue, call, id).await {
             Ok(job) => job,
-            Err(page) => return page,
+            Err(page) => return *page,
         };
         let last = call.parts.headers.get("last-event-id").and_then(|last| last.to_str().ok());
         if last == Some(END) {
@@ -104,7 +104,8 @@ impl Following {
             self.lines(&job).await?;
             if job.state.is_over() {
                 let text = document(&job, &self.base).to_string();
-                let end = Event { name: Some("end"), id: Some(END), data: text.as_bytes(), ..Event::default() };
+                let end =
+                    Event { name: Some("end"), id: Some(END), data: text.as_bytes(), ..Event::default() };
                 return self.send(end).await;
             }
             tokio::select! {

@@ -6,13 +6,12 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Limited};
 use hyper::header::{HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
-use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 
 use super::document::{document, location};
 use super::status::json as answer;
 use super::{Plan, store_failed};
-use crate::handler::call::Call;
+use crate::handler::call::{Call, Instead};
 use crate::handler::{Body, RequestBody};
 use crate::job::{Queue, Work};
 use crate::schema::duration;
@@ -45,7 +44,9 @@ impl Plan {
     pub(super) async fn lease(&self, queue: &Arc<Queue>, call: &Call) -> Response<Body> {
         // A worker that asks is no use; one that gets something is.
         call.exchange.keeps_awake(false);
-        let Work::Outside { lease } = self.settings.work else { return call.page(StatusCode::NOT_FOUND, None) };
+        let Work::Outside { lease } = self.settings.work else {
+            return call.page(StatusCode::NOT_FOUND, None);
+        };
         let (wait, length) = match (length(call, "wait"), length(call, "for")) {
             (Ok(wait), Ok(length)) => (wait.unwrap_or_default(), length.unwrap_or(lease)),
             (Err(why), _) | (_, Err(why)) => return call.explained(StatusCode::BAD_REQUEST, &why),
@@ -54,7 +55,7 @@ impl Plan {
         loop {
             let mut told = std::pin::pin!(queue.changed.notified());
             told.as_mut().enable();
-            match self.take(queue, call, length.min(LONGEST_LEASE)).await {
+            match self.next(queue, call, length.min(LONGEST_LEASE)).await {
                 Ok(Some(job)) => {
                     call.exchange.keeps_awake(true);
                     queue.jobs.told(job.id);
@@ -67,7 +68,7 @@ impl Plan {
                 Ok(next) => next,
                 Err(error) => return store_failed(call, &error),
             };
-            let quiet = call.exchange.wait_quietly();
+            let quiet = Quiet;
             let turn = tokio::select! {
                 () = told => Turn::Look,
                 () = until_due(next) => Turn::Look,
@@ -83,7 +84,7 @@ impl Plan {
         }
     }
 
-    async fn take(&self, queue: &Queue, call: &Call, length: Duration) -> Result<Option<Job>, StoreError> {
+    async fn next(&self, queue: &Queue, call: &Call, length: Duration) -> Result<Option<Job>, StoreError> {
         let worker = call.query("worker").filter(|worker| worker.len() <= 256);
         let lease = Lease { token: token(), until: after(length), worker };
         queue.jobs.store.lease(&queue.name, now(), Some(lease)).await
@@ -124,17 +125,21 @@ impl Plan {
         body: RequestBody,
     ) -> Response<Body> {
         if let Err(page) = self.find(queue, call, id).await {
-            return page;
+            return *page;
         }
         let Some(token) = call.query("lease") else {
-            return call.explained(StatusCode::BAD_REQUEST, "lease= is missing: the lease that came with the job");
+            return call
+                .explained(StatusCode::BAD_REQUEST, "lease= is missing: the lease that came with the job");
         };
         let text = match read(call, body).await {
             Ok(text) => text,
-            Err(page) => return page,
+            Err(page) => return *page,
         };
         let changed = match what {
-            "done" => self.over(queue, id, &token, Ending::Done, Outcome { result: text, ..Outcome::default() }).await,
+            "done" => {
+                self.over(queue, id, &token, Ending::Done, Outcome { result: text, ..Outcome::default() })
+                    .await
+            }
             "fail" => self.failed_by(queue, id, &token, text).await,
             "progress" => match progress(call, text.as_deref()) {
                 Some(progress) => queue.jobs.store.progress(id, Some(&token), progress).await,
@@ -144,7 +149,9 @@ impl Plan {
                 }
             },
             _ => {
-                let Work::Outside { lease } = self.settings.work else { return call.page(StatusCode::NOT_FOUND, None) };
+                let Work::Outside { lease } = self.settings.work else {
+                    return call.page(StatusCode::NOT_FOUND, None);
+                };
                 match length(call, "for") {
                     Ok(length) => {
                         let length = length.unwrap_or(lease).min(LONGEST_LEASE);
@@ -196,6 +203,13 @@ impl Plan {
     }
 }
 
+struct Quiet;
+impl Quiet {
+    fn end(self) -> bool {
+        true
+    }
+}
+
 /// There is no job. A worker that is told so because dormouse leaves would only start it again.
 fn nothing(leaves: bool) -> Response<Body> {
     let mut response = Response::new(Body::Empty);
@@ -233,13 +247,13 @@ fn token() -> String {
 }
 
 /// What a worker tells, in words; `None` if it says nothing.
-async fn read(call: &Call, body: RequestBody) -> Result<Option<String>, Response<Body>> {
+async fn read(call: &Call, body: RequestBody) -> Result<Option<String>, Instead> {
     let read = Limited::new(body, LARGEST).collect().await;
     let bytes = read.map_err(|_| call.page(StatusCode::PAYLOAD_TOO_LARGE, None))?.to_bytes();
     match String::from_utf8(bytes.into()) {
         Ok(text) if text.is_empty() => Ok(None),
         Ok(text) => Ok(Some(text)),
-        Err(_) => Err(call.explained(StatusCode::BAD_REQUEST, "the body is no text (UTF-8)")),
+        Err(_) => Err(call.explained(StatusCode::BAD_REQUEST, "the body is no text (UTF-8)").into()),
     }
 }
 

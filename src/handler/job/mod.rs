@@ -17,12 +17,11 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use super::call::Call;
 use super::{Answer, Body, Handler, RequestBody, RequestContext, RouteShape, Verb};
-use crate::command::{self, Command};
-use crate::job::{Jobs, Queue, Settings, Work};
+use crate::command::{Command, keys};
+use crate::job::{Queue, Settings, Work};
 use crate::log::chain;
 use crate::route::MethodSet;
 use crate::schema::{self, Fault, Key, Kind, Methods, Reader};
-use crate::server::Control;
 use crate::store::{JobId, StoreError};
 use crate::verify::{self, Verify};
 
@@ -77,7 +76,8 @@ const KEEP: Key = Key::new(
 )
 .default("7 days");
 const OUTPUT: Key =
-    Key::new("output", Kind::Size, "How much of a job's output is kept; the rest is left out.").default("1 MiB");
+    Key::new("output", Kind::Size, "How much of a job's output is kept; the rest is left out.")
+        .default("1 MiB");
 const FILE: Key = Key::new(
     "file",
     Kind::Text,
@@ -100,15 +100,14 @@ const JOB_KEYS: [Key; 13] = [
     KEEP,
     OUTPUT,
     FILE,
-    command::ALLOW,
-    command::WHEN,
-    command::ENV,
-    command::DIR,
-    command::NICE,
+    keys::ALLOW,
+    keys::WHEN,
+    keys::ENV,
+    keys::DIR,
+    keys::NICE,
     verify::VERIFY,
 ];
-const PULL_KEYS: [Key; 8] =
-    [LEASE, QUEUE, RETRIES, BACKOFF, KEEP, FILE, command::WHEN, verify::VERIFY];
+const PULL_KEYS: [Key; 8] = [LEASE, QUEUE, RETRIES, BACKOFF, KEEP, FILE, keys::WHEN, verify::VERIFY];
 
 const BASE: schema::Verb = schema::Verb {
     methods: Methods::Only(&["POST", "PUT"]),
@@ -167,12 +166,15 @@ struct Plan {
 }
 
 fn build(reader: &mut Reader<'_>, route: &RouteShape<'_>, operand: Option<&Key>) -> Option<Box<dyn Handler>> {
-    if operand.is_none() && reader.boolean(&PULL)? == false {
+    if operand.is_none() && !reader.boolean(&PULL)? {
         let fault = Fault::new(&reader.place(&PULL), "`pull = false` does nothing");
         reader.fault(fault.help("write pull = true, or job = [...]"));
     }
     if route.parameters.last().is_some_and(|last| route.path.ends_with(&format!("{{*{last}}}"))) {
-        let fault = Fault::absence(&reader.place(operand.unwrap_or(&PULL)), "everything below its path is a job's own");
+        let fault = Fault::absence(
+            &reader.place(operand.unwrap_or(&PULL)),
+            "everything below its path is a job's own",
+        );
         reader.fault(fault.help("end the path before {*...}"));
     }
     let command = Command::read(reader, operand, route);
@@ -238,15 +240,14 @@ impl Wanted {
 }
 
 impl Handler for Route {
-    fn in_force(&self, control: &Control) {
+    fn in_force(&self) {
         if let Some(queue) = &self.0.queue {
             queue.adopt(&self.0.settings);
-            queue.jobs.in_force(control);
         }
     }
 
     fn answer(&self, request: Request<RequestBody>, context: &RequestContext<'_>) -> Answer {
-        let (call, body) = Call::new(request, context);
+        let (call, body) = Call::new(request, context, true);
         Answer::Later(Box::pin(self.0.clone().answer(Arc::new(call), body)))
     }
 }
@@ -254,7 +255,8 @@ impl Handler for Route {
 impl Plan {
     async fn answer(self: Arc<Self>, call: Arc<Call>, body: RequestBody) -> Response<Body> {
         let Some(queue) = &self.queue else {
-            return call.failed("job", "there is no state directory to keep jobs in; see STATE_DIRECTORY= or HOME=");
+            return call
+                .failed("job", "there is no state directory to keep jobs in; see STATE_DIRECTORY= or HOME=");
         };
         let Some(wanted) = Wanted::read(&call.rest) else { return call.page(StatusCode::NOT_FOUND, None) };
         let is_here = self.settings.is_here();
@@ -273,7 +275,9 @@ impl Plan {
             (Wanted::Of(id, "input"), &Method::GET | &Method::HEAD) => self.input(queue, &call, id).await,
             (Wanted::Of(id, "output"), &Method::GET | &Method::HEAD) => self.output(queue, &call, id).await,
             (Wanted::Of(_, "events" | "input" | "output"), _) => wrong_method(&call, "GET, HEAD"),
-            (Wanted::Of(id, what), &Method::POST) if !is_here => self.told(queue, &call, id, what, body).await,
+            (Wanted::Of(id, what), &Method::POST) if !is_here => {
+                self.told(queue, &call, id, what, body).await
+            }
             (Wanted::Of(..), _) if !is_here => wrong_method(&call, "POST"),
             (Wanted::Lease | Wanted::Of(..), _) => call.page(StatusCode::NOT_FOUND, None),
         }
@@ -297,6 +301,3 @@ fn store_failed(call: &Call, error: &StoreError) -> Response<Body> {
     tracing::error!(id, "jobs (id {id}): {}", chain(error));
     call.page(status, Some(&id))
 }
-
-/// All jobs of the process.
-type All = Arc<Jobs>;

@@ -17,7 +17,11 @@ const SCRIPT: &str = include_str!("page.js");
 pub(super) fn one(job: &Job, base: &str, status: StatusCode) -> Response<Body> {
     let path = location(base, job);
     let cancel = if job.state.is_over() { "" } else { "<button id=\"cancel\">Cancel</button>\n" };
-    let refresh = if job.state.is_over() { "" } else { "<noscript><meta http-equiv=\"refresh\" content=\"5\"></noscript>\n" };
+    let refresh = if job.state.is_over() {
+        ""
+    } else {
+        "<noscript><meta http-equiv=\"refresh\" content=\"5\"></noscript>\n"
+    };
     let body = format!(
         "<h1>Job <code>{id}</code></h1>\n\
          <p>State <strong id=\"state\">{state}</strong>, accepted {created}</p>\n\

@@ -10,7 +10,7 @@ use super::document::document;
 use super::{Plan, page, store_failed};
 use crate::handler::Body;
 use crate::handler::accept::Format;
-use crate::handler::call::Call;
+use crate::handler::call::{Call, Instead};
 use crate::handler::files::whole_file;
 use crate::job::{Queue, Reader, progress};
 use crate::process::Source;
@@ -21,11 +21,11 @@ const OUTPUT: usize = 64 * 1024;
 
 impl Plan {
     /// The job, if it is one of this queue.
-    pub(super) async fn find(&self, queue: &Queue, call: &Call, id: JobId) -> Result<Job, Response<Body>> {
+    pub(super) async fn find(&self, queue: &Queue, call: &Call, id: JobId) -> Result<Job, Instead> {
         match queue.jobs.get(id).await {
             Ok(Some(job)) if job.queue == queue.name => Ok(job),
-            Ok(_) => Err(call.page(StatusCode::NOT_FOUND, None)),
-            Err(error) => Err(store_failed(call, &error)),
+            Ok(_) => Err(call.page(StatusCode::NOT_FOUND, None).into()),
+            Err(error) => Err(store_failed(call, &error).into()),
         }
     }
 
@@ -33,7 +33,7 @@ impl Plan {
     pub(super) async fn status(&self, queue: &Arc<Queue>, call: &Call, id: JobId) -> Response<Body> {
         match self.find(queue, call, id).await {
             Ok(job) => self.answer_with(queue, call, &job, StatusCode::OK).await,
-            Err(page) => page,
+            Err(page) => *page,
         }
     }
 
@@ -82,7 +82,7 @@ impl Plan {
     /// `GET PATH/ID/output`.
     pub(super) async fn output(&self, queue: &Queue, call: &Call, id: JobId) -> Response<Body> {
         if let Err(page) = self.find(queue, call, id).await {
-            return page;
+            return *page;
         }
         let text = self.printed(queue, id).await;
         let mut response = Response::new(Body::from(text));
@@ -94,7 +94,7 @@ impl Plan {
     pub(super) async fn input(&self, queue: &Queue, call: &Call, id: JobId) -> Response<Body> {
         let job = match self.find(queue, call, id).await {
             Ok(job) => job,
-            Err(page) => return page,
+            Err(page) => return *page,
         };
         let mut response = if job.input.is_file {
             match whole_file(&queue.jobs.input(id)) {
@@ -117,7 +117,7 @@ impl Plan {
     /// `DELETE PATH/ID`.
     pub(super) async fn cancel(&self, queue: &Arc<Queue>, call: &Call, id: JobId) -> Response<Body> {
         if let Err(page) = self.find(queue, call, id).await {
-            return page;
+            return *page;
         }
         let now = now();
         let expires = now.saturating_add(self.settings.keep.as_millis().try_into().unwrap_or(u64::MAX));
@@ -129,7 +129,14 @@ impl Plan {
             Ok(Ok(Cancel::Running(_))) => {
                 if !queue.jobs.end(id).await {
                     // It has ended in this very moment, or its program was not there yet.
-                    let ended = queue.jobs.store.finish(id, None, Ending::Cancelled, Outcome::default(), now, expires);
+                    let ended = queue.jobs.store.finish(
+                        id,
+                        None,
+                        Ending::Cancelled,
+                        Outcome::default(),
+                        now,
+                        expires,
+                    );
                     if let Err(error) = ended.await {
                         return store_failed(call, &error);
                     }

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::CONTENT_TYPE;
 use hyper::{HeaderMap, Response, StatusCode};
 
 use super::cgi::{self, Head};
@@ -16,7 +16,7 @@ use super::running::{End, Running, Stop, broken};
 use super::{Mode, Plan};
 use crate::app::sandbox;
 use crate::handler::Body;
-use crate::handler::call::Call;
+use crate::handler::call::{Call, Instead};
 use crate::schema::{Fault, Key, Reader};
 use crate::server::Exchange;
 
@@ -70,11 +70,7 @@ pub(super) struct Reading {
 
 impl Plan {
     /// Waits for the answer, or for its beginning; or an error page.
-    pub(super) async fn make_answer(
-        &self,
-        call: &Call,
-        running: &mut Running,
-    ) -> Result<Made, Response<Body>> {
+    pub(super) async fn make_answer(&self, call: &Call, running: &mut Running) -> Result<Made, Instead> {
         let mut output = Output::default();
         let whole = |bytes| Made::Whole(StatusCode::OK, HeaderMap::new(), bytes);
         match self.mode {
@@ -97,19 +93,23 @@ impl Plan {
             }
             None => {
                 let status = self.status(call, running).await?;
-                if status.is_success() { Ok(whole(Bytes::new())) } else { Err(call.page(status, None)) }
+                if status.is_success() {
+                    Ok(whole(Bytes::new()))
+                } else {
+                    Err(call.page(status, None).into())
+                }
             }
         }
     }
 
     /// Everything it prints.
-    async fn all(&self, call: &Call, running: &mut Running, most: usize) -> Result<Bytes, Response<Body>> {
+    async fn all(&self, call: &Call, running: &mut Running, most: usize) -> Result<Bytes, Instead> {
         let (mut output, mut all) = (Output::default(), BytesMut::new());
         while let Some(piece) = output.piece(running).await {
             if all.len() + piece.len() > most {
                 running.stop(Stop::Wrong);
                 let why = format!("it prints more than {most} bytes; see `output`");
-                return Err(self.failed(call, &why));
+                return Err(self.failed(call, &why).into());
             }
             all.extend_from_slice(&piece);
         }
@@ -117,23 +117,23 @@ impl Plan {
     }
 
     /// The status by its exit code, or the page of its failure.
-    async fn status(&self, call: &Call, running: &mut Running) -> Result<StatusCode, Response<Body>> {
+    async fn status(&self, call: &Call, running: &mut Running) -> Result<StatusCode, Instead> {
         let end = running.end().await;
-        self.statuses.of(end).ok_or_else(|| self.failed(call, &last_words(end)))
+        Ok(self.statuses.of(end).ok_or_else(|| self.failed(call, &last_words(end)))?)
     }
 
-    fn whole_cgi(&self, call: &Call, bytes: Bytes) -> Result<Made, Response<Body>> {
+    fn whole_cgi(&self, call: &Call, bytes: Bytes) -> Result<Made, Instead> {
         match cgi::parse(&bytes) {
             Ok(Some(Head { status, headers, length, .. })) => {
                 Ok(Made::Whole(status, headers, bytes.slice(length..)))
             }
-            Ok(None) => Err(self.failed(call, "it has printed no CGI head")),
-            Err(error) => Err(self.failed(call, &error.to_string())),
+            Ok(None) => Err(self.failed(call, "it has printed no CGI head").into()),
+            Err(error) => Err(self.failed(call, &error.to_string()).into()),
         }
     }
 
     /// Reads until the head is there.
-    async fn begin_cgi(&self, call: &Call, running: &mut Running) -> Result<Made, Response<Body>> {
+    async fn begin_cgi(&self, call: &Call, running: &mut Running) -> Result<Made, Instead> {
         let (mut output, mut read) = (Output::default(), BytesMut::new());
         loop {
             let Some(piece) = output.piece(running).await else {
@@ -143,7 +143,7 @@ impl Plan {
                 } else {
                     last_words(end)
                 };
-                return Err(self.failed(call, &why));
+                return Err(self.failed(call, &why).into());
             };
             read.extend_from_slice(&piece);
             match cgi::parse(&read) {
@@ -156,7 +156,7 @@ impl Plan {
                 }
                 Err(error) => {
                     running.stop(Stop::Wrong);
-                    return Err(self.failed(call, &error.to_string()));
+                    return Err(self.failed(call, &error.to_string()).into());
                 }
             }
         }
@@ -280,9 +280,4 @@ impl http_body::Body for Streamed {
     fn size_hint(&self) -> SizeHint {
         self.reading.left.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
-}
-
-/// A header's value that is certain to be one.
-pub(super) const fn value(text: &'static str) -> HeaderValue {
-    HeaderValue::from_static(text)
 }

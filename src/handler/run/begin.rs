@@ -11,7 +11,7 @@ use super::running::{Input, Running, Terms};
 use super::{Mode, Plan};
 use crate::command::Fields;
 use crate::guard::{Entry, Place, RequestBody, no_place};
-use crate::handler::call::Call;
+use crate::handler::call::{Call, Instead};
 use crate::handler::{Body, while_wanted};
 use crate::log::chain;
 use crate::process::{Child, Owner, Program, Stdin, Streams, Way};
@@ -20,7 +20,7 @@ use crate::process::{Child, Owner, Program, Stdin, Streams, Way};
 const LINES: usize = 64;
 
 /// A program, or nothing if nobody waits for it any more; or the answer that there is none.
-type Begun = Result<Option<Running>, Response<Body>>;
+type Begun = Result<Option<Running>, Instead>;
 
 impl Plan {
     /// Starts the program for a request, if it may and when it is its turn.
@@ -35,11 +35,11 @@ impl Plan {
         if !call.with_values(&fields, |asked| self.command.is_wanted(asked)).map_err(unfit)? {
             let mut nothing = Response::new(Body::Empty);
             *nothing.status_mut() = StatusCode::NO_CONTENT;
-            return Err(nothing);
+            return Err(nothing.into());
         }
         let arguments = call.with_values(&fields, |asked| self.command.fill(asked)).map_err(unfit)?;
-        let mut env = call.variables().map_err(unfit)?;
-        env.extend(self.command.env().iter().cloned());
+        let mut env = call.variables(input.length(&call)).map_err(unfit)?;
+        env.extend(self.command.variables());
         let program = self.program(arguments, env).map_err(|why| call.failed("run", &why))?;
         let starting = self.clone().start_in_turn(call.clone(), program, input, end);
         if self.ends_with_client {
@@ -48,12 +48,12 @@ impl Plan {
         // A reset drops whoever waits here, and not the program.
         match tokio::spawn(starting).await {
             Ok(begun) => begun,
-            Err(error) => Err(call.failed("run", &error.to_string())),
+            Err(error) => Err(call.failed("run", &error.to_string()).into()),
         }
     }
 
     /// Reads of the body what has to be known of it, and checks who has sent it.
-    async fn read(&self, call: &Call, body: RequestBody) -> Result<(Fields, Input), Response<Body>> {
+    async fn read(&self, call: &Call, body: RequestBody) -> Result<(Fields, Input), Instead> {
         let wants = self.command.wants();
         if self.verify.is_none() && !wants.any() {
             let is_empty = http_body::Body::is_end_stream(&body);
@@ -61,16 +61,16 @@ impl Plan {
         }
         let bytes = call.take_whole(body, self.largest_body, self.verify.as_ref()).await?;
         let media = call.parts.headers.get(hyper::header::CONTENT_TYPE);
-        let fields = Fields::parse(media, &bytes, wants).await.map_err(|unfit| call.unfit(&unfit))?;
+        let fields = Fields::parse(media, &bytes, wants).map_err(|unfit| call.unfit(&unfit))?;
         Ok((fields, if bytes.is_empty() { Input::Empty } else { Input::Memory(bytes) }))
     }
 
     fn program(&self, run: Vec<OsString>, env: Vec<(OsString, OsString)>) -> Result<Program, String> {
-        let dir = match self.command.dir() {
-            Some(dir) => dir.to_owned(),
+        let dir = match &self.command.dir {
+            Some(dir) => dir.clone(),
             None => self.folders.of_programs()?,
         };
-        let nice = self.command.nice();
+        let nice = self.command.nice;
         Ok(Program { owner: self.owner(), run, env, dir, socket: None, nice })
     }
 
@@ -88,13 +88,13 @@ impl Plan {
     ) -> Begun {
         let place = match self.places.enter() {
             Entry::Place(place) => place,
-            Entry::Full => return Err(call.refuse(no_place())),
+            Entry::Full => return Err(call.refuse(no_place()).into()),
             Entry::Wait(turn) => {
                 let turn = while_wanted(&call.exchange, self.ends_with_client, turn);
                 match self.waits.head(&call.exchange, end, turn).await {
                     Some(Some(Some(place))) => place,
                     Some(None) => return Ok(None),
-                    Some(Some(None)) | None => return Err(call.refuse(no_place())),
+                    Some(Some(None)) | None => return Err(call.refuse(no_place()).into()),
                 }
             }
         };
@@ -108,8 +108,8 @@ impl Plan {
         program: &Program,
         (input, place): (Input, Place),
         until: Option<Instant>,
-    ) -> Result<Running, Response<Body>> {
-        let Some(hold) = call.exchange.hold() else { return Err(call.refuse(no_place())) };
+    ) -> Result<Running, Instead> {
+        let Some(hold) = call.exchange.hold() else { return Err(call.refuse(no_place()).into()) };
         let (tell, lines) = mpsc::channel(LINES);
         let (stdout, stderr, lines) = match self.mode {
             Mode::Events => (Way::Lines(tell.clone()), Way::LogAndLines(tell), Some(lines)),
@@ -123,7 +123,7 @@ impl Plan {
             finishes: !self.ends_with_client,
             until,
             control: call.exchange.control(),
-            keeps: (hold, self.roster.enter(format!("command {}", self.path)), place),
+            _keeps: (hold, self.roster.enter(format!("command {}", self.path)), place),
         };
         Ok(Running::watch(started, lines, input, terms))
     }

@@ -58,7 +58,8 @@ pub(super) fn parse(printed: &[u8]) -> Result<Option<Head>, CgiError> {
             break;
         }
         if line.is_empty() {
-            let implied = if head.headers.contains_key(LOCATION) { StatusCode::FOUND } else { StatusCode::OK };
+            let implied =
+                if head.headers.contains_key(LOCATION) { StatusCode::FOUND } else { StatusCode::OK };
             head.status = status.unwrap_or(implied);
             return Ok(Some(head));
         }
@@ -84,7 +85,8 @@ fn field(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
 /// `404 Not Found`. An interim status is none, and a switch of protocols is not the program's to make.
 fn read_status(value: &HeaderValue) -> Result<StatusCode, CgiError> {
     let code = value.to_str().ok().and_then(|value| value.split_ascii_whitespace().next());
-    let status = code.and_then(|code| code.parse::<StatusCode>().ok()).filter(|status| status.as_u16() >= 200);
+    let status =
+        code.and_then(|code| code.parse::<StatusCode>().ok()).filter(|status| status.as_u16() >= 200);
     status.ok_or_else(|| CgiError::Status(excerpt(value.as_bytes())))
 }
 

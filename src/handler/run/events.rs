@@ -19,7 +19,8 @@ use crate::process::{Line, Source};
 use crate::server::Exchange;
 
 /// What a client that has seen the end says when it connects again.
-pub(super) const LAST_EVENT: HeaderValue = HeaderValue::from_static("end");
+pub(super) const LAST_EVENT: HeaderValue = HeaderValue::from_static(END);
+const END: &str = "end";
 
 /// So often something is sent, so that whoever is in between does not take the connection for dead.
 const BEAT: Duration = Duration::from_secs(15);
@@ -61,8 +62,8 @@ impl Events {
                         (None, Some(code)) => code.to_string(),
                         _ => end.ended.to_string(),
                     };
-                    let id = LAST_EVENT.to_str().ok();
-                    Event { name: Some("exit"), id, data: how.as_bytes(), ..Event::default() }.write(&mut out);
+                    Event { name: Some("exit"), id: Some(END), data: how.as_bytes(), ..Event::default() }
+                        .write(&mut out);
                     self.is_over = true;
                     break;
                 }
@@ -77,7 +78,10 @@ impl Events {
     }
 
     fn poll_line(&mut self, cx: &mut Context<'_>) -> Poll<Option<Line>> {
-        self.running.lines.as_mut().map_or(Poll::Ready(None), |lines: &mut mpsc::Receiver<_>| lines.poll_recv(cx))
+        self.running
+            .lines
+            .as_mut()
+            .map_or(Poll::Ready(None), |lines: &mut mpsc::Receiver<_>| lines.poll_recv(cx))
     }
 }
 

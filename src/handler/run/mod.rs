@@ -11,16 +11,14 @@ use std::time::Duration;
 
 use hyper::header::HeaderValue;
 use hyper::{Request, Response, StatusCode};
-use tokio::time::Instant;
 
 use super::call::Call;
 use super::{Answer, Body, Handler, RequestBody, RequestContext, RouteShape, Verb, while_wanted};
 use crate::app::Folders;
-use crate::command::{self, Command};
+use crate::command::{Command, keys};
 use crate::guard::{Places, Room, Waits};
 use crate::process::Roster;
 use crate::schema::{self, Fault, Key, Kind, Methods, Reader};
-use crate::server::Control;
 use crate::verify::{self, Verify};
 
 mod answer;
@@ -32,7 +30,7 @@ mod running;
 
 use answer::ExitStatuses;
 use events::LAST_EVENT;
-use running::{Running, Stop};
+use running::Stop;
 
 const RUN: Key = Key::new(
     "run",
@@ -102,11 +100,11 @@ const KEYS: [Key; 14] = [
     AT_ONCE,
     QUEUE,
     ON_DISCONNECT,
-    command::ALLOW,
-    command::WHEN,
-    command::ENV,
-    command::DIR,
-    command::NICE,
+    keys::ALLOW,
+    keys::WHEN,
+    keys::ENV,
+    keys::DIR,
+    keys::NICE,
     verify::VERIFY,
 ];
 
@@ -150,6 +148,8 @@ struct Plan {
     verify: Option<Verify>,
     mode: Mode,
     is_cgi: bool,
+    /// Whether what follows its path is the program's to read.
+    is_subtree: bool,
     media: HeaderValue,
     statuses: ExitStatuses,
     places: Arc<Places>,
@@ -188,6 +188,7 @@ fn build(reader: &mut Reader<'_>, route: &RouteShape<'_>) -> Option<Box<dyn Hand
         verify: verify?,
         mode: mode?,
         is_cgi,
+        is_subtree: route.is_subtree,
         media: media?,
         statuses: statuses?,
         places: places?,
@@ -247,7 +248,7 @@ impl Handler for Run {
             *response.status_mut() = StatusCode::NO_CONTENT;
             return response.into();
         }
-        let (call, body) = Call::new(request, context);
+        let (call, body) = Call::new(request, context, self.0.is_subtree);
         Answer::Later(Box::pin(self.0.clone().answer(call, body)))
     }
 }
@@ -257,7 +258,7 @@ impl Plan {
         let (call, end) = (Arc::new(call), self.waits.end());
         let begun = match self.clone().begin(call.clone(), body, end).await {
             Ok(begun) => begun,
-            Err(page) => return page,
+            Err(page) => return *page,
         };
         let Some(mut running) = begun else { return Response::new(Body::Empty) }; // nobody is there to read it
         let exchange = &call.exchange;
@@ -265,7 +266,7 @@ impl Plan {
         let answer = while_wanted(exchange, self.ends_with_client, answer);
         match self.waits.head(exchange, end, answer).await {
             Some(Some(Ok(answer))) => answer.into_response(running, &self, &call),
-            Some(Some(Err(page))) => page,
+            Some(Some(Err(page))) => *page,
             Some(None) => Response::new(Body::Empty),
             None => {
                 // One that is to finish without its client does.
@@ -285,9 +286,5 @@ impl Plan {
             "run {path:?}: no answer within timeouts.request or timeouts.total, answered 504 (id {id})"
         );
         call.page(StatusCode::GATEWAY_TIMEOUT, Some(&id))
-    }
-
-    fn control(call: &Call) -> Control {
-        call.exchange.control()
     }
 }

@@ -5,7 +5,6 @@
 
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::output;
 use crate::guard::{BodyError, Place, RequestBody};
+use crate::handler::call::Call;
 use crate::lifecycle::Hold;
 use crate::process::{Ended, Entry, Line, Owner, Started};
 use crate::server::Control;
@@ -33,6 +33,17 @@ pub(super) enum Input {
     Memory(Bytes),
     /// A body as it comes.
     Stream(RequestBody),
+}
+
+impl Input {
+    /// How long it is, if that is known.
+    pub fn length(&self, call: &Call) -> Option<u64> {
+        match self {
+            Self::Empty => None,
+            Self::Memory(bytes) => Some(bytes.len() as u64),
+            Self::Stream(_) => call.length(),
+        }
+    }
 }
 
 /// Why a program is to end before it does by itself.
@@ -77,17 +88,12 @@ pub(super) struct Terms {
     /// Dormouse itself.
     pub control: Control,
     /// What it keeps until it is gone.
-    pub keeps: (Hold, Entry, Place),
+    pub _keeps: (Hold, Entry, Place),
 }
 
 impl Running {
     /// Watches a program that has started.
-    pub fn watch(
-        started: Started,
-        lines: Option<mpsc::Receiver<Line>>,
-        input: Input,
-        terms: Terms,
-    ) -> Self {
+    pub fn watch(started: Started, lines: Option<mpsc::Receiver<Line>>, input: Input, terms: Terms) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (tell, end) = oneshot::channel();
         let Started { child, stdin, stdout } = started;
@@ -220,6 +226,3 @@ pub(super) fn broken(end: &End) -> io::Error {
         None => format!("the program has failed: {}", end.ended),
     })
 }
-
-/// So that one task can have them and another one read them.
-pub(super) type Shared<T> = Arc<T>;

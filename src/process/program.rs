@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
-use rustix::process::Signal;
+use rustix::process::{Signal, setpriority_process};
 
 use super::exec::Image;
 use super::owner::Owner;
@@ -140,6 +140,9 @@ impl Program {
         command.current_dir(&self.dir).process_group(0);
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         end_with_us(&mut command, Signal::KILL);
+        if let Some(nice) = self.nice {
+            be_nice(&mut command, nice);
+        }
         if let Some(socket) = &self.socket {
             pass(&mut command, socket.as_fd()).map_err(process_error)?;
         }
@@ -187,6 +190,19 @@ impl Program {
         // One that may not be executed fails with the better words than none.
         let found = files.iter().find(is_executable).or(files.first()).cloned();
         found.filter(|_| !name.is_empty()).ok_or_else(not_found)
+    }
+}
+
+/// Sets its priority before its first instruction. Whether that went well its parent sees.
+fn be_nice(command: &mut Command, nice: i32) {
+    let between_fork_and_exec = move || {
+        let _ = setpriority_process(None, nice);
+        Ok(())
+    };
+    // SAFETY: a system call (signal-safety(7)).
+    #[allow(unsafe_code)]
+    unsafe {
+        command.pre_exec(between_fork_and_exec);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -14,7 +15,7 @@ pub struct Roster {
 
 #[derive(Debug, Default)]
 struct Entries {
-    names: BTreeMap<u64, String>,
+    all: BTreeMap<u64, (String, Instant)>,
     next: u64,
 }
 
@@ -31,14 +32,14 @@ impl Roster {
         let mut entries = self.entries();
         let number = entries.next;
         entries.next += 1;
-        entries.names.insert(number, name);
+        entries.all.insert(number, (name, Instant::now()));
         Entry { roster: self.clone(), number }
     }
 
     /// Their names, the longest running first; of many with the same name, the name once with their number.
     pub fn names(&self) -> Vec<String> {
         let mut counted: Vec<(String, usize)> = Vec::new();
-        for name in self.entries().names.values() {
+        for (name, _) in self.entries().all.values() {
             match counted.iter_mut().find(|(other, _)| other == name) {
                 Some((_, count)) => *count += 1,
                 None => counted.push((name.clone(), 1)),
@@ -48,12 +49,17 @@ impl Roster {
         counted.into_iter().map(text).collect()
     }
 
+    /// Their names, and for how long they have been running; the longest running first.
+    pub fn all(&self) -> Vec<(String, Duration)> {
+        self.entries().all.values().map(|(name, since)| (name.clone(), since.elapsed())).collect()
+    }
+
     /// Waits until there is none.
     pub async fn empty(&self) {
         loop {
             let mut told = std::pin::pin!(self.changed.notified());
             told.as_mut().enable();
-            if self.entries().names.is_empty() {
+            if self.entries().all.is_empty() {
                 return;
             }
             told.await;
@@ -67,7 +73,7 @@ impl Roster {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.roster.entries().names.remove(&self.number);
+        self.roster.entries().all.remove(&self.number);
         self.roster.changed.notify_waiters();
     }
 }
@@ -82,6 +88,7 @@ mod tests {
         roster.empty().await;
         let entries = ["a", "b", "a"].map(|name| roster.enter(name.to_owned()));
         assert_eq!(roster.names(), ["a (2 times)", "b"]);
+        assert_eq!(roster.all().into_iter().map(|(name, _)| name).collect::<Vec<_>>(), ["a", "b", "a"]);
         let waiting = tokio::spawn({
             let roster = roster.clone();
             async move { roster.empty().await }

@@ -171,6 +171,7 @@ impl Desk for Daemon {
         let parts = control::document::Parts {
             account: &self.0.control.account(),
             apps: &self.apps_awake(),
+            programs: &self.0.source.lasting().commands.all(),
             lives: &lives,
             config: self.0.source.file().display().to_string(),
             problem: self.problem(),

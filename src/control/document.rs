@@ -11,12 +11,17 @@ use crate::lifecycle::{End, Life, Sleep};
 use crate::schema::duration;
 use crate::server::{Account, Holder, KeepsAwake, What};
 
+/// The longest running of so many are told of by name.
+const MOST_PROGRAMS: usize = 100;
+
 /// What the document is made of.
 pub struct Parts<'a> {
     /// The engine now.
     pub account: &'a Account,
     /// The apps that are not asleep; each has a hold.
     pub apps: &'a [Sight],
+    /// The commands and jobs that run, as [`crate::process::Roster`] has them, and for how long; each has a hold.
+    pub programs: &'a [(String, Duration)],
     /// The lives since boot that are remembered, oldest first, this one last.
     pub lives: &'a [Life],
     /// The config file.
@@ -27,8 +32,11 @@ pub struct Parts<'a> {
 
 /// Makes the document. The question that it answers is none of its holds.
 pub fn document(parts: &Parts<'_>) -> Value {
-    let Parts { account, apps, lives, config, problem } = parts;
+    let Parts { account, apps, programs, lives, config, problem } = parts;
     let snapshot = &account.snapshot;
+    let held_by = account.holders.iter().map(holder).chain(apps.iter().map(app));
+    let programs = &programs[..programs.len().min(MOST_PROGRAMS)];
+    let held_by = held_by.chain(programs.iter().map(|(name, age)| program(name, *age)));
     json!({
         "version": VERSION,
         "state": "awake",
@@ -36,9 +44,9 @@ pub fn document(parts: &Parts<'_>) -> Value {
         "phase": snapshot.phase,
         "life": lives.last().map(|life| running(life, account)),
         "wakes": snapshot.wakes,
-        "held_by": account.holders.iter().map(holder).chain(apps.iter().map(app)).collect::<Vec<_>>(),
+        "held_by": held_by.collect::<Vec<_>>(),
         "held_by_more": account.more,
-        "other_holds": account.other_holds.saturating_sub(1 + apps.len() as u64),
+        "other_holds": account.other_holds.saturating_sub((1 + apps.len() + programs.len()) as u64),
         "idle_connections": snapshot.idle,
         "sleep": sleep(&account.sleep),
         "last_counted": account.last_counted.map(seconds),
@@ -114,6 +122,20 @@ fn app(app: &Sight) -> Value {
         "socket": "-",
         "age": seconds(app.age),
         "doing": doing,
+        "holds": "yes",
+    })
+}
+
+fn program(name: &str, age: Duration) -> Value {
+    let (what, route) = name.split_once(' ').unwrap_or(("command", name));
+    json!({
+        "what": what,
+        "method": null,
+        "route": route,
+        "peer": "-",
+        "socket": "-",
+        "age": seconds(age),
+        "doing": "runs",
         "holds": "yes",
     })
 }

@@ -20,7 +20,7 @@ use crate::guard::{BodyError, Place, RequestBody};
 use crate::handler::call::Call;
 use crate::lifecycle::Hold;
 use crate::process::{Ended, Entry, Line, Owner, Started};
-use crate::server::Control;
+use crate::server::Exchange;
 
 /// How long a program has to end after SIGTERM, before SIGKILL.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -46,7 +46,7 @@ impl Input {
     }
 }
 
-/// Why a program is to end before it does by itself.
+/// What whoever makes the answer says to the task.
 #[derive(Debug)]
 pub(super) enum Stop {
     /// Its client has left; what it still prints nobody reads.
@@ -57,13 +57,49 @@ pub(super) enum Stop {
     Wrong,
 }
 
+/// Why a program is to end before it does by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Why {
+    #[error("its client has left")]
+    Left,
+    #[error("its client has left before its request was whole")]
+    LeftEarly,
+    #[error("its request is larger than limits.body")]
+    TooLarge,
+    #[error("its request does not go on (timeouts.body)")]
+    Stalled,
+    #[error("it takes longer than it may (timeouts)")]
+    TimedOut,
+    #[error("what it prints is no answer")]
+    Wrong,
+    #[error("dormouse leaves")]
+    Leaving,
+}
+
+impl From<&BodyError> for Why {
+    fn from(error: &BodyError) -> Self {
+        match error {
+            BodyError::TooLarge => Self::TooLarge,
+            BodyError::TimedOut => Self::Stalled,
+            BodyError::Broken(_) => Self::LeftEarly,
+        }
+    }
+}
+
 /// How a program has ended.
 #[derive(Debug)]
 pub(super) struct End {
     /// Its last words.
     pub ended: Ended,
     /// Why it had to.
-    pub why: Option<&'static str>,
+    pub why: Option<Why>,
+}
+
+impl End {
+    /// Whether it did what it was run for.
+    pub fn is_success(&self) -> bool {
+        self.why.is_none() && self.ended.is_success()
+    }
 }
 
 /// A program that runs for a request.
@@ -85,8 +121,8 @@ pub(super) struct Terms {
     pub finishes: bool,
     /// When its time is over.
     pub until: Option<Instant>,
-    /// Dormouse itself.
-    pub control: Control,
+    /// Its request.
+    pub exchange: Exchange,
     /// What it keeps until it is gone.
     pub _keeps: (Hold, Entry, Place),
 }
@@ -184,10 +220,11 @@ impl Watch {
     async fn until_stopped(
         &mut self,
         feeding: impl Future<Output = Result<(), BodyError>>,
-    ) -> Result<Ended, &'static str> {
+    ) -> Result<Ended, Why> {
         let Self { child, stopped, terms } = self;
         let mut feeding = pin!(feeding);
         let (mut is_fed, mut is_alone) = (false, false);
+        let control = terms.exchange.control();
         let mut ended = pin!(child.exited());
         let mut over = pin!(async {
             match terms.until {
@@ -199,21 +236,23 @@ impl Watch {
             tokio::select! {
                 biased;
                 ended = &mut ended => return Ok(ended),
+                () = control.cut() => return Err(Why::Leaving), // its client is cut off by it, too
                 stop = &mut *stopped, if !is_alone => match stop {
-                    Ok(Stop::TimedOut) => return Err("it takes longer than it may (timeouts)"),
-                    Ok(Stop::Wrong) => return Err("what it prints is no answer"),
+                    Ok(Stop::TimedOut) => return Err(Why::TimedOut),
+                    Ok(Stop::Wrong) => return Err(Why::Wrong),
                     Ok(Stop::Left(stdout)) if terms.finishes => {
                         is_alone = true;
                         stdout.map(|stdout| tokio::spawn(output::discard(stdout)));
                     }
-                    Ok(Stop::Left(_)) | Err(_) => return Err("its client has left"),
+                    Ok(Stop::Left(_)) | Err(_) => return Err(Why::Left),
                 },
+                // One that reads nothing keeps whoever makes its answer from being asked.
+                () = terms.exchange.gone(), if !terms.finishes => return Err(Why::Left),
                 fed = &mut feeding, if !is_fed => match fed {
                     Ok(()) => is_fed = true,
-                    Err(_) => return Err("its client has left before its request was whole"),
+                    Err(error) => return Err((&error).into()),
                 },
-                () = &mut over => return Err("it takes longer than it may (timeouts.total)"),
-                () = terms.control.cut() => return Err("dormouse leaves"),
+                () = &mut over => return Err(Why::TimedOut),
             }
         }
     }

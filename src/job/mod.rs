@@ -185,6 +185,11 @@ impl Jobs {
         }
     }
 
+    /// The queues that keep the process awake, each with a hold of its own, by name.
+    pub fn held_for(&self) -> Vec<String> {
+        self.queues.all().into_iter().filter(|queue| queue.holds()).map(|queue| queue.name.clone()).collect()
+    }
+
     /// Everything is on disk, and closed.
     pub async fn close(&self) {
         self.store.close().await;

@@ -57,7 +57,11 @@ pub fn document(parts: &Parts<'_>) -> Value {
 fn held_by(parts: &Parts<'_>) -> Vec<Value> {
     let holders = parts.account.holders.iter().map(holder);
     let programs = parts.programs.iter().map(program);
-    holders.chain(parts.apps.iter().map(app)).chain(programs).chain(parts.queues.iter().map(|name| queue(name))).collect()
+    holders
+        .chain(parts.apps.iter().map(app))
+        .chain(programs)
+        .chain(parts.queues.iter().map(|name| queue(name)))
+        .collect()
 }
 
 /// The newest first.

@@ -50,7 +50,7 @@
 //! Arrows point one way: `cli -> config -> site -> (route, guard, handler, log) -> app -> upstream -> server -> lifecycle
 //! -> activation`; `schema` (what a table of the config may say, as data) lies below all that declare keys. `lasting` has
 //! what outlives a site: apps, pools, places. Beside the site, and also between `cli` and `server`, are `carry` (what goes
-//! on across sleeps) and `control` (the socket that `why` asks).
+//! on across sleeps) and `control` (the socket that `why` asks); `store` (jobs, on disk) knows none of the others.
 
 pub mod activation;
 pub mod lifecycle;
@@ -84,5 +84,7 @@ pub mod route;
 pub mod schema;
 #[cfg(feature = "daemon")]
 pub mod site;
+#[cfg(feature = "daemon")]
+pub mod store;
 #[cfg(feature = "daemon")]
 pub mod upstream;

@@ -29,7 +29,7 @@ mod queue;
 mod settings;
 mod watch;
 
-pub use marker::Pin;
+pub use marker::{Pin, due};
 pub use output::{Kept, Reader};
 pub use queue::Queue;
 pub use settings::{Settings, Work};

@@ -229,6 +229,11 @@ impl Hooks for Reloading {
         }
     }
 
+    fn cause(&self) -> Option<String> {
+        let jobs = self.daemon.0.source.lasting().jobs.as_ref()?;
+        jobs.is_due().then(|| "a job that is due".to_owned())
+    }
+
     fn ready(&self, life: &Life) {
         self.daemon.keep(life);
         self.daemon.open_control_socket();

@@ -59,6 +59,11 @@ impl Marker {
         [&self.due, &self.parked].into_iter().any(|file| file.symlink_metadata().is_ok())
     }
 
+    /// When the next job of an earlier process is due; `None`: it has left none.
+    pub fn due(&self) -> Option<SystemTime> {
+        modified(&self.due)
+    }
+
     /// A job is about to be accepted: the file is there before it is.
     pub async fn pin(&self) -> io::Result<Pin> {
         let mut state = self.state.lock().await;
@@ -162,7 +167,11 @@ impl Drop for Pin {
 
 /// When the next job is due of those in this folder (`jobs` in a state directory), by its marker; `None`: there is none.
 pub fn due(directory: &Path) -> Option<SystemTime> {
-    directory.join(DUE).symlink_metadata().ok()?.modified().ok()
+    modified(&directory.join(DUE))
+}
+
+fn modified(file: &Path) -> Option<SystemTime> {
+    file.symlink_metadata().ok()?.modified().ok()
 }
 
 /// Makes it, or moves its time; a new one is on disk when this returns.

@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use tokio::sync::OnceCell;
 
@@ -121,6 +122,11 @@ impl Jobs {
         self.marker.park(parked > 0).await;
         self.marker.settle().await;
         self.swept.get_or_init(|| self.sweep()).await;
+    }
+
+    /// Whether a job of an earlier process is due by now.
+    pub fn is_due(&self) -> bool {
+        self.marker.due().is_some_and(|due| due <= SystemTime::now())
     }
 
     /// How it stands with a job: what the store says, and how far one that runs here has come.

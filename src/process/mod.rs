@@ -2,6 +2,7 @@
 //!
 //! - [`Program`]: what is run, and how it is found (`exec`: the last step of its start);
 //! - [`Child`]: one that runs, until its whole process group is gone;
+//! - [`sandbox`]: what the unit's may keep from us;
 //! - `streams`: where its output goes and its input comes from; `output`, `lines`: what is logged of it.
 
 mod child;
@@ -11,6 +12,7 @@ mod output;
 mod owner;
 mod program;
 mod roster;
+pub mod sandbox;
 mod streams;
 
 pub use child::{Child, Ended, Started};

@@ -16,6 +16,7 @@ use rustix::process::Signal;
 
 use super::exec::Image;
 use super::owner::Owner;
+use super::sandbox;
 use super::streams::Stdin;
 use crate::activation::{end_with_us, pass};
 
@@ -60,7 +61,10 @@ pub enum StartError {
         owner: Owner,
     },
     /// Its folder is not there, or not for us.
-    #[error("{owner}: cannot go to its folder {}; see `dir`", dir.display())]
+    #[error(
+        "{owner}: {} cannot go to its folder {}; see `dir`, its mode and owner, and {} of the unit",
+        sandbox::user(), dir.display(), hides(dir)
+    )]
     Folder {
         /// Whose.
         owner: Owner,
@@ -70,7 +74,10 @@ pub enum StartError {
         source: io::Error,
     },
     /// There is no such program.
-    #[error("{owner}: there is no program {}{}; see `{}`", program.display(), place(program, path), owner.key())]
+    #[error(
+        "{owner}: there is no program {}{} for {}; see `{}`, and {} of the unit",
+        program.display(), place(program, path), sandbox::user(), owner.key(), hides(program)
+    )]
     NotFound {
         /// Whose.
         owner: Owner,
@@ -80,7 +87,7 @@ pub enum StartError {
         path: OsString,
     },
     /// The program is there.
-    #[error("{owner}: cannot run {}{}", program.display(), hint(source))]
+    #[error("{owner}: {} cannot run {}{}", sandbox::user(), program.display(), hint(source))]
     Run {
         /// Whose.
         owner: Owner,
@@ -104,6 +111,11 @@ fn place(program: &Path, path: &OsStr) -> String {
     if has_slash(program.as_os_str()) { String::new() } else { format!(" in PATH ({})", path.display()) }
 }
 
+/// What may hide it.
+fn hides(path: &Path) -> &'static str {
+    sandbox::directive(&path.to_string_lossy())
+}
+
 /// The way out, where the kernel's words lack it.
 fn hint(error: &io::Error) -> &'static str {
     match Errno::from_io_error(error) {
@@ -111,7 +123,7 @@ fn hint(error: &io::Error) -> &'static str {
         Some(Errno::NOENT) => ": the interpreter that its first line names, or its loader, is not there",
         Some(Errno::NOEXEC) => ": it is no program, or a script whose first line does not begin with #!",
         Some(Errno::ACCESS | Errno::PERM) => {
-            ": our user may not execute it, or the unit's sandbox does not let it run (see `systemctl cat`)"
+            ": it may not execute it, or the unit's sandbox does not let it run (see `systemctl cat`)"
         }
         Some(Errno::AGAIN) => ": there are too many processes (TasksMax= of the unit)",
         _ => "",

@@ -16,5 +16,5 @@ mod streams;
 pub use child::{Child, Ended, Started};
 pub use owner::Owner;
 pub use program::{Program, StartError};
-pub use roster::{Entry, Roster};
+pub use roster::{Entry, Roster, Seen};
 pub use streams::{Line, Source, Stdin, Streams, Way};

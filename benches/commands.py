@@ -187,9 +187,10 @@ def measure(work, directory, text, rounds, is_quick, nginx):
           f"round). At most {MOST} programs at once, of lighttpd as many as requests")
     row("", "conns", "", "stream", "whole", "cgi", *PEERS, *(f"to {peer}" for peer in PEERS))
     with dormouse.running(), lighttpd.running(), wrapping(fcgiwrap), engine.running():
+        own, light = dormouse.processes(), lighttpd.processes()  # before there are programs
         for linked in ["static"] if is_quick else LINKED:
-            asked = [Asked(way, dormouse, f"/{linked}-{way}", dormouse.processes()) for way in ("stream", "whole", "cgi")]
-            asked.append(Asked("lighttpd", lighttpd, f"/{linked}-cgi", lighttpd.processes()))
+            asked = [Asked(way, dormouse, f"/{linked}-{way}", own) for way in ("stream", "whole", "cgi")]
+            asked.append(Asked("lighttpd", lighttpd, f"/{linked}-cgi", light))
             asked.append(Asked("fcgiwrap", engine, f"/{linked}-cgi", []))
             for connections in CONNECTIONS:
                 compare(asked, rounds, linked, connections)

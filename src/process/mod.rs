@@ -2,6 +2,7 @@
 //!
 //! - [`Program`]: what is run, and how it is found (`birth`: the process it becomes; `exec`: the last step);
 //! - [`Child`]: one that runs, until its whole process group is gone;
+//! - [`sandbox`]: what the unit's may keep from us;
 //! - `streams`: where its output goes and its input comes from; `output`, `lines`: what is logged of it.
 
 mod birth;
@@ -12,6 +13,7 @@ mod output;
 mod owner;
 mod program;
 mod roster;
+pub mod sandbox;
 mod streams;
 
 pub use child::{Child, Ended, Started};

@@ -16,6 +16,7 @@ use rustix::process::Pid;
 use super::birth::Birth;
 use super::exec::Image;
 use super::owner::Owner;
+use super::sandbox;
 use super::streams::Stdin;
 
 /// Where programs are looked for when our own environment has no PATH: systemd's default, and what some machines still
@@ -69,7 +70,10 @@ pub enum StartError {
         owner: Owner,
     },
     /// Its folder is not there, or not for us.
-    #[error("{owner}: cannot go to its folder {}; see `dir`", dir.display())]
+    #[error(
+        "{owner}: {} cannot go to its folder {}; see `dir`, its mode and owner, and {} of the unit",
+        sandbox::user(), dir.display(), hides(dir)
+    )]
     Folder {
         /// Whose.
         owner: Owner,
@@ -79,7 +83,10 @@ pub enum StartError {
         source: io::Error,
     },
     /// There is no such program.
-    #[error("{owner}: there is no program {}{}; see `{}`", program.display(), place(program, path), owner.key())]
+    #[error(
+        "{owner}: there is no program {}{} for {}; see `{}`, and {} of the unit",
+        program.display(), place(program, path), sandbox::user(), owner.key(), hides(program)
+    )]
     NotFound {
         /// Whose.
         owner: Owner,
@@ -89,7 +96,7 @@ pub enum StartError {
         path: OsString,
     },
     /// The program is there.
-    #[error("{owner}: cannot run {}{}", program.display(), hint(source))]
+    #[error("{owner}: {} cannot run {}{}", sandbox::user(), program.display(), hint(source))]
     Run {
         /// Whose.
         owner: Owner,
@@ -113,6 +120,11 @@ fn place(program: &Path, path: &OsStr) -> String {
     if has_slash(program.as_os_str()) { String::new() } else { format!(" in PATH ({})", path.display()) }
 }
 
+/// What may hide it.
+fn hides(path: &Path) -> &'static str {
+    sandbox::directive(&path.to_string_lossy())
+}
+
 /// The way out, where the kernel's words lack it.
 fn hint(error: &io::Error) -> &'static str {
     match Errno::from_io_error(error) {
@@ -120,7 +132,7 @@ fn hint(error: &io::Error) -> &'static str {
         Some(Errno::NOENT) => ": the interpreter that its first line names, or its loader, is not there",
         Some(Errno::NOEXEC) => ": it is no program, or a script whose first line does not begin with #!",
         Some(Errno::ACCESS | Errno::PERM) => {
-            ": our user may not execute it, or the unit's sandbox does not let it run (see `systemctl cat`)"
+            ": it may not execute it, or the unit's sandbox does not let it run (see `systemctl cat`)"
         }
         Some(Errno::AGAIN) => ": there are too many processes (TasksMax= of the unit)",
         _ => "",

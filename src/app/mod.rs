@@ -6,7 +6,7 @@
 //! - `life`: the one task that starts it, watches it (`watch`) and stops it again;
 //! - `start`: from a program or unit to an address that answers; `address`: where a program listens;
 //! - `unit`: a service of systemd's, over D-Bus;
-//! - `sandbox`: whether ours lets programs run.
+//! - `sandbox`: whether ours lets programs run; `definition`: what the files of a unit say.
 //!
 //! An app that is not asleep holds dormouse awake, from its first request to its end, which restarts no clock.
 
@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use state::{Phase, State};
 
 mod address;
+pub mod definition;
 pub(crate) mod keys;
 mod life;
 pub mod sandbox;

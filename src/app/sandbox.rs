@@ -1,16 +1,13 @@
 //! Whether dormouse's own unit lets it start programs.
 //!
 //! The units as shipped are for a server that starts none. `programs.conf` is the drop-in for all others; without it an
-//! interpreter that compiles as it runs dies at its start, so `dormouse check` looks for it. The files are read as
-//! systemd would (systemd.unit(5)), without asking it: `check` works where it does not run.
+//! interpreter that compiles as it runs dies at its start, so `dormouse check` looks for it.
 
-use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::definition::Definition;
 use crate::process::Ended;
 
 /// The drop-in's name. Whoever has one of his own knows what his programs need.
@@ -19,68 +16,21 @@ pub const DROP_IN: &str = "programs.conf";
 /// Where it is shipped.
 pub const SHIPPED: &str = "/usr/share/dormouse/programs.conf";
 
-/// Where units and their drop-ins are looked for, the first of a name counts.
-const FOLDERS: [&str; 5] = [
-    "etc/systemd/system",
-    "run/systemd/system",
-    "usr/local/lib/systemd/system",
-    "usr/lib/systemd/system",
-    "lib/systemd/system",
-];
-
 /// The setting that stops interpreters.
 const SETTING: &str = "MemoryDenyWriteExecute";
-
-/// More than any unit file has, in bytes.
-const LARGEST: u64 = 256 * 1024;
 
 /// Whether `unit` (`dormouse.service`, `dormouse@blog.service`) may start programs: it has a drop-in [`DROP_IN`], or
 /// does not deny memory that is written and run, be it by a drop-in of another name, a unit file of the administrator's
 /// own, or because there is no such unit. `root` is `/`.
 pub fn is_loosened(root: &Path, unit: &str) -> bool {
-    let names = names(unit);
-    let mut denies = fragment(root, &names).and_then(|text| setting(&text)).unwrap_or(false);
-    for (name, file) in drop_ins(root, &names) {
-        // Linked to /dev/null, a drop-in is switched off.
-        let Some(text) = read(&file).filter(|text| !text.trim().is_empty()) else { continue };
-        if name == DROP_IN {
-            return true;
-        }
-        denies = setting(&text).unwrap_or(denies);
-    }
-    !denies
+    let unit = Definition::read(root, unit);
+    unit.has_drop_in(DROP_IN) || !denies(&unit)
 }
 
-/// The unit's name, and its template's.
-fn names(unit: &str) -> Vec<String> {
-    let template = unit.split_once('@').and_then(|(prefix, instance)| {
-        let (_, ending) = instance.rsplit_once('.')?;
-        Some(format!("{prefix}@.{ending}"))
-    });
-    std::iter::once(unit.to_owned()).chain(template).collect()
-}
-
-/// The unit file itself.
-fn fragment(root: &Path, names: &[String]) -> Option<String> {
-    names.iter().find_map(|name| FOLDERS.iter().find_map(|folder| read(&root.join(folder).join(name))))
-}
-
-/// The drop-ins that count, in the order in which they do: by name, wherever they are.
-fn drop_ins(root: &Path, names: &[String]) -> BTreeMap<OsString, PathBuf> {
-    let mut found = BTreeMap::new();
-    for folder in FOLDERS {
-        for name in names {
-            let Ok(entries) = fs::read_dir(root.join(folder).join(format!("{name}.d"))) else { continue };
-            for file in entries.flatten().map(|entry| entry.path()) {
-                if let (Some("conf"), Some(name)) =
-                    (file.extension().and_then(OsStr::to_str), file.file_name())
-                {
-                    found.entry(name.to_owned()).or_insert(file);
-                }
-            }
-        }
-    }
-    found
+/// What the unit says last about [`SETTING`] that systemd would take.
+fn denies(unit: &Definition) -> bool {
+    let said = unit.service().into_iter().filter(|(name, _)| name == SETTING);
+    said.filter_map(|(_, value)| boolean(&value)).next_back().unwrap_or(false)
 }
 
 /// What to try when a program has ended as it might for want of the drop-in: it crashed, or was not let, where memory
@@ -121,30 +71,6 @@ fn denies_compilers() -> bool {
     matches!(io::Error::last_os_error().kind(), io::ErrorKind::PermissionDenied)
 }
 
-fn read(file: &Path) -> Option<String> {
-    use std::io::Read;
-    let mut bytes = Vec::new();
-    fs::File::open(file).ok()?.take(LARGEST).read_to_end(&mut bytes).ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// What a file says last about [`SETTING`]; `None` if it says nothing that systemd would take.
-fn setting(text: &str) -> Option<bool> {
-    let mut is_service = false;
-    let mut said = None;
-    for line in text.lines().map(str::trim) {
-        if line.starts_with('[') {
-            is_service = line == "[Service]";
-        } else if let Some((SETTING, value)) =
-            line.split_once('=').map(|(name, value)| (name.trim_end(), value))
-            && is_service
-        {
-            said = boolean(value.trim()).or(said);
-        }
-    }
-    said
-}
-
 /// As systemd.syntax(7) has them.
 fn boolean(value: &str) -> Option<bool> {
     match value.to_ascii_lowercase().as_str() {
@@ -156,6 +82,9 @@ fn boolean(value: &str) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
     use super::*;
 
     const STRICT: &str = "[Service]\nMemoryDenyWriteExecute=yes\n";
@@ -197,7 +126,9 @@ mod tests {
         let shipped = Root::new("shipped", &[(PLAIN.0, plain), (TEMPLATE.0, template)]);
         assert!(!shipped.is_loosened("dormouse.service"));
         assert!(!shipped.is_loosened("dormouse@blog.service"));
-        assert_eq!(setting(drop_in), Some(false));
+        // Not for its name alone.
+        let renamed = ("etc/systemd/system/dormouse.service.d/mine.conf", drop_in);
+        assert!(Root::new("renamed", &[(PLAIN.0, plain), renamed]).is_loosened("dormouse.service"));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! `dormouse check`: everything wrong with a config, or the table of its routes, and what is still to be done for its
-//! apps.
+//! apps and programs.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -23,7 +23,8 @@ pub fn run(arguments: &Check) -> u8 {
             let mut report = report(source.file(), is_there, &loaded);
             let apps = source.lasting().apps.configured();
             report += &advice::of_idle(&loaded.idle_apps);
-            report += &advice::advice(source.file(), apps.iter().map(|app| app.settings()), Path::new("/"));
+            let (routes, apps) = (&loaded.site.routes, apps.iter().map(|app| app.settings()));
+            report += &advice::advice(source.file(), routes, apps, Path::new("/"));
             // A reader that leaves early (`| head`) is no fault of the config.
             let _ = io::stdout().lock().write_all(report.as_bytes());
             code::OK

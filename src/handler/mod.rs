@@ -36,6 +36,7 @@ use crate::lasting::Lasting;
 use crate::route::MethodSet;
 use crate::schema;
 use crate::server::Exchange;
+use crate::verify::Verify;
 
 pub use crate::guard::RequestBody;
 pub use body::Body;
@@ -100,6 +101,20 @@ pub trait Handler: Send + Sync + 'static {
     fn ends_with_client(&self) -> bool {
         false
     }
+
+    /// What it needs that no config can give it.
+    fn needs(&self) -> Needs<'_> {
+        Needs::default()
+    }
+}
+
+/// What a handler needs that no config can give it: an administrator has to (`dormouse check` says how).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Needs<'h> {
+    /// A program that it starts.
+    pub program: Option<&'h str>,
+    /// A secret, by which it knows whose a request is.
+    pub verify: Option<&'h Verify>,
 }
 
 /// What a request says before its body.

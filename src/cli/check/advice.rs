@@ -1,4 +1,5 @@
-//! What an administrator has to do for the apps of a config, before the first request finds that it was not done.
+//! What an administrator has to do for the apps and routes of a config, before the first request finds that it was not
+//! done.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,12 +9,22 @@ use crate::app::unit::rule::USER;
 use crate::app::unit::{Rule, rule_for};
 use crate::app::{AppKind, AppSettings};
 use crate::config::DEFAULT_FILE;
+use crate::site::Route;
+
+mod access;
+mod credentials;
+mod secrets;
 
 /// Where an administrator's units and drop-ins are.
 const UNITS: &str = "/etc/systemd/system";
 
 /// Warnings, each with what to type; nothing if nothing is to be done. `root` is `/`.
-pub fn advice<'a>(file: &Path, apps: impl Iterator<Item = &'a AppSettings>, root: &Path) -> String {
+pub fn advice<'a>(
+    file: &Path,
+    routes: &[Route],
+    apps: impl Iterator<Item = &'a AppSettings>,
+    root: &Path,
+) -> String {
     let mut programs = BTreeSet::new();
     let mut units: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for app in apps {
@@ -22,8 +33,16 @@ pub fn advice<'a>(file: &Path, apps: impl Iterator<Item = &'a AppSettings>, root
             AppKind::Unit { unit, .. } => units.entry(unit).or_default().insert(&app.name),
         };
     }
+    let unit = unit_of(file);
     let of_units = units.iter().filter_map(|(unit, apps)| for_unit(unit, apps, root));
-    of_units.chain(for_programs(file, &programs, root)).map(|advice| format!("\n{advice}")).collect()
+    let of_routes = routes.iter().filter(|route| route.handler.needs().program.is_some());
+    let of_apps = (!programs.is_empty()).then(|| named(&programs));
+    let starters: Vec<_> = of_apps.into_iter().chain(of_routes.map(name_of)).collect();
+    of_units
+        .chain(for_programs(unit.as_deref(), &starters, root))
+        .chain(secrets::warnings(routes, unit.as_deref(), root))
+        .map(|advice| format!("\n{advice}"))
+        .collect()
 }
 
 /// Apps that nothing will ever start.
@@ -50,12 +69,12 @@ fn for_unit(unit: &str, apps: &BTreeSet<&str>, root: &Path) -> Option<String> {
     ))
 }
 
-/// The drop-in for programs, unless the unit has it or none is concerned.
-fn for_programs(file: &Path, programs: &BTreeSet<&str>, root: &Path) -> Option<String> {
-    let unit = unit_of(file).filter(|unit| !programs.is_empty() && !is_loosened(root, unit))?;
-    let (apps, folder) = (named(programs), format!("{UNITS}/{unit}.d"));
+/// The drop-in for programs, unless the unit has it or nobody starts one.
+fn for_programs(unit: Option<&str>, starters: &[String], root: &Path) -> Option<String> {
+    let unit = unit.filter(|unit| !starters.is_empty() && !is_loosened(root, unit))?;
+    let (who, folder) = (starters.join(", "), format!("{UNITS}/{unit}.d"));
     Some(format!(
-        "warning: {apps}: in the sandbox of {unit} whatever compiles as it runs (node, Java, PHP) ends at once, and \
+        "warning: {who}: in the sandbox of {unit} whatever compiles as it runs (node, Java, PHP) ends at once, and \
          programs write nothing but the state directory; {DROP_IN} has what they may need. As root:\n\n\
          mkdir -p {folder}\n\
          cp {SHIPPED} {folder}/\n\
@@ -76,6 +95,11 @@ fn named(apps: &BTreeSet<&str>) -> String {
     format!("app{} {names}", if apps.len() == 1 { "" } else { "s" })
 }
 
+/// A route for people: `run /deploy`.
+fn name_of(route: &Route) -> String {
+    format!("{} {}", route.verb, route.path)
+}
+
 fn below(root: &Path, file: &str) -> PathBuf {
     root.join(file.trim_start_matches('/'))
 }
@@ -88,33 +112,38 @@ mod tests {
     use crate::config::Source;
 
     /// A root with these files in it.
-    struct Root(PathBuf);
+    pub struct Root(PathBuf);
 
     impl Root {
-        fn new(name: &str, files: &[(&str, &str)]) -> Self {
-            let root = std::env::temp_dir().join(format!("dormouse-advice-{name}-{}", std::process::id()));
-            for (file, text) in files {
-                let file = below(&root, file);
-                fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
-                fs::write(file, text).expect("a file");
-            }
-            Self(root)
+        pub fn new(name: &str, files: &[(&str, &str)]) -> Self {
+            let root =
+                Self(std::env::temp_dir().join(format!("dormouse-advice-{name}-{}", std::process::id())));
+            fs::create_dir_all(&root.0).expect("a folder");
+            files.iter().for_each(|(file, text)| root.put(file, text));
+            root
+        }
+
+        pub fn put(&self, file: &str, text: &str) {
+            let file = below(&self.0, file);
+            fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+            fs::write(file, text).expect("a file");
+        }
+
+        pub fn path(&self) -> &Path {
+            &self.0
         }
 
         /// The advice for this config, were it `file`.
-        fn advice(&self, file: &str, config: &str) -> String {
-            let here = below(&self.0, "config.toml");
-            fs::create_dir_all(&self.0).expect("a folder");
+        pub fn advice(&self, file: &str, config: &str) -> String {
+            let here = self.0.join("config.toml");
             fs::write(&here, config).expect("a file");
             let source = Source::new(Some(&here));
-            let loaded = source.read();
+            let loaded = match source.read() {
+                Ok(loaded) => loaded,
+                Err(wrong) => panic!("{config}: {}", wrong.render(crate::config::Colour::No)),
+            };
             let apps = source.lasting().apps.configured();
-            assert!(
-                loaded.is_ok(),
-                "{config}: {:?}",
-                loaded.err().map(|wrong| wrong.render(crate::config::Colour::No))
-            );
-            advice(Path::new(file), apps.iter().map(|app| app.settings()), &self.0)
+            advice(Path::new(file), &loaded.site.routes, apps.iter().map(|app| app.settings()), &self.0)
         }
     }
 
@@ -124,10 +153,10 @@ mod tests {
         }
     }
 
-    const MAIN: &str = "/etc/dormouse/dormouse.toml";
-    const SERVICE: (&str, &str) =
+    pub const MAIN: &str = "/etc/dormouse/dormouse.toml";
+    pub const SERVICE: (&str, &str) =
         ("/usr/lib/systemd/system/dormouse.service", include_str!("../../../systemd/dormouse.service"));
-    const TEMPLATE: (&str, &str) =
+    pub const TEMPLATE: (&str, &str) =
         ("/usr/lib/systemd/system/dormouse@.service", include_str!("../../../systemd/dormouse@.service"));
 
     fn config(apps: &[(&str, &str)]) -> String {
@@ -184,5 +213,26 @@ mod tests {
         let root =
             Root::new("dropped-in", &[SERVICE, (drop_in, include_str!("../../../systemd/programs.conf"))]);
         assert_eq!(root.advice(MAIN, &programs), "");
+    }
+
+    #[test]
+    fn so_do_routes_that_start_programs() {
+        let root = Root::new("routes", &[SERVICE, TEMPLATE]);
+        let routes = "[[route]]\npath = \"/report\"\nrun = [\"/bin/true\"]\n\
+                      [[route]]\npath = \"/convert\"\njob = [\"/bin/true\"]\n\
+                      [[route]]\npath = \"/pull\"\npull = true\n[[route]]\npath = \"/\"\ntext = \"\"\n";
+        let advice = root.advice(MAIN, routes);
+        assert!(
+            advice.starts_with("\nwarning: run /report, job /convert: in the sandbox of dormouse.service "),
+            "{advice}"
+        );
+        let advice = root.advice(MAIN, &(config(&[("wiki", PROGRAM)]) + routes));
+        assert!(
+            advice.starts_with("\nwarning: app wiki, run /report, job /convert: in the sandbox"),
+            "{advice}"
+        );
+        assert_eq!(advice.matches("warning").count(), 1, "{advice}");
+        let pull = "[[route]]\npath = \"/pull\"\npull = true\n";
+        assert_eq!(root.advice(MAIN, pull), "");
     }
 }

@@ -16,7 +16,7 @@ use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::call::Call;
-use super::{Answer, Body, Handler, RequestBody, RequestContext, RouteShape, Verb};
+use super::{Answer, Body, Handler, Needs, RequestBody, RequestContext, RouteShape, Verb};
 use crate::command::{Command, keys};
 use crate::job::{Queue, Settings, Work};
 use crate::log::chain;
@@ -244,6 +244,10 @@ impl Handler for Route {
         if let Some(queue) = &self.0.queue {
             queue.adopt(&self.0.settings);
         }
+    }
+
+    fn needs(&self) -> Needs<'_> {
+        Needs { program: self.0.settings.command.program(), verify: self.0.verify.as_ref() }
     }
 
     fn answer(&self, request: Request<RequestBody>, context: &RequestContext<'_>) -> Answer {

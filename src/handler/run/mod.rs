@@ -13,7 +13,7 @@ use hyper::header::HeaderValue;
 use hyper::{Request, Response, StatusCode};
 
 use super::call::Call;
-use super::{Answer, Body, Handler, RequestBody, RequestContext, RouteShape, Verb, while_wanted};
+use super::{Answer, Body, Handler, Needs, RequestBody, RequestContext, RouteShape, Verb, while_wanted};
 use crate::app::Folders;
 use crate::command::{Command, keys};
 use crate::guard::{Places, Room, Waits};
@@ -240,6 +240,10 @@ fn sooner(waits: Waits) -> Waits {
 impl Handler for Run {
     fn ends_with_client(&self) -> bool {
         self.0.ends_with_client
+    }
+
+    fn needs(&self) -> Needs<'_> {
+        Needs { program: self.0.command.program(), verify: self.0.verify.as_ref() }
     }
 
     fn answer(&self, request: Request<RequestBody>, context: &RequestContext<'_>) -> Answer {

@@ -133,9 +133,8 @@ impl Running {
         let (stop, stopped) = oneshot::channel();
         let (tell, end) = oneshot::channel();
         let Started { child, stdin, stdout } = started;
-        let feeding = feed(stdin, input);
         tokio::spawn(async move {
-            let end = Watch { child, stopped, terms }.until_over(feeding).await;
+            let end = Watch { child, stdin, stopped, terms }.until_over(input).await;
             let _ = tell.send(end); // nobody may want to know
         });
         Self { stdout, lines, stop: Some(stop), end, ended: None }
@@ -177,36 +176,41 @@ impl Drop for Running {
     }
 }
 
-/// Gives a program its input; only what is wrong with that is an error, not that the program does not read it.
-async fn feed(stdin: Option<pipe::Sender>, input: Input) -> Result<(), BodyError> {
-    let Some(mut stdin) = stdin else { return Ok(()) };
-    let mut body = match input {
-        Input::Empty => return Ok(()),
-        Input::Memory(bytes) => {
-            let _ = stdin.write_all(&bytes).await;
-            return Ok(());
-        }
-        Input::Stream(body) => body,
-    };
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame?.into_data() else { continue };
-        if stdin.write_all(&data).await.is_err() {
-            return Ok(());
+/// Gives a program its input, and closes its stdin at the end of that. What is wrong with the input is an error, not that
+/// the program does not read it; then stdin stays open, or the program would take a part for the whole.
+async fn feed(stdin: &mut Option<pipe::Sender>, input: Input) -> Result<(), BodyError> {
+    if let Some(stdin) = stdin {
+        match input {
+            Input::Empty => {}
+            Input::Memory(bytes) => {
+                let _ = stdin.write_all(&bytes).await;
+            }
+            Input::Stream(mut body) => {
+                while let Some(frame) = body.frame().await {
+                    let Ok(data) = frame?.into_data() else { continue };
+                    if stdin.write_all(&data).await.is_err() {
+                        break;
+                    }
+                }
+            }
         }
     }
+    *stdin = None;
     Ok(())
 }
 
 struct Watch {
     child: crate::process::Child,
+    /// Closed only when all of its input has been read, or after it has ended.
+    stdin: Option<pipe::Sender>,
     stopped: oneshot::Receiver<Stop>,
     terms: Terms,
 }
 
 impl Watch {
     /// Waits until the program is gone, by itself or because it had to.
-    async fn until_over(mut self, feeding: impl Future<Output = Result<(), BodyError>>) -> End {
-        let why = match self.until_stopped(feeding).await {
+    async fn until_over(mut self, input: Input) -> End {
+        let why = match self.until_stopped(input).await {
             Ok(ended) => return End { ended, why: None },
             Err(why) => why,
         };
@@ -217,12 +221,9 @@ impl Watch {
     }
 
     /// Its own end, or why it must end.
-    async fn until_stopped(
-        &mut self,
-        feeding: impl Future<Output = Result<(), BodyError>>,
-    ) -> Result<Ended, Why> {
-        let Self { child, stopped, terms } = self;
-        let mut feeding = pin!(feeding);
+    async fn until_stopped(&mut self, input: Input) -> Result<Ended, Why> {
+        let Self { child, stdin, stopped, terms } = self;
+        let mut feeding = pin!(feed(stdin, input));
         let (mut is_fed, mut is_alone) = (false, false);
         let control = terms.exchange.control();
         let mut ended = pin!(child.exited());

@@ -4,12 +4,12 @@ use std::net::Shutdown;
 
 use crate::harness::reset;
 use crate::program::{Stage, gone, is_alive, sh, until};
-use crate::site::SLOW;
+use crate::site::{FAST, SLOW};
 
 const FINISH: &str = "on_disconnect = \"finish\"\n";
 
 /// Says that it runs, and goes on when it is told; then prints more than any pipe takes.
-const WORK: &str = "echo $$ > FOLDER/here; read x < FOLDER/go; seq 1 200000; touch FOLDER/done";
+const WORK: &str = "echo $$ > FOLDER/here; read x < FOLDER/go; seq 1 200000 && touch FOLDER/done";
 
 #[test]
 fn it_runs_on_to_its_end_without_its_client() {
@@ -84,18 +84,17 @@ fn it_counts_until_it_has_ended() {
 
 #[test]
 fn one_that_waits_in_line_is_run_without_its_client() {
-    let stage = Stage::sh(
-        &format!("{FINISH}at_once = 1\nqueue = 5"),
-        "echo $HTTP_X_N > FOLDER/here; read x < FOLDER/go",
-    );
+    let keys = format!("{FINISH}at_once = 1\nqueue = 5");
+    let script = "echo $HTTP_X_N > FOLDER/here; read x < FOLDER/go; test $HTTP_X_N != 2 || touch FOLDER/done";
+    let stage = Stage::new(FAST, &sh("/", &keys, script));
     let (here, go) = (stage.fifo("here"), stage.fifo("go"));
-    let daemon = stage.wake();
     let mut clients: Vec<_> = (0..3).map(|_| stage.client()).collect();
-    for (number, client) in clients.iter_mut().enumerate() {
-        client.send(format!("GET / HTTP/1.1\r\nHost: a\r\nX-N: {number}\r\n\r\n"));
-        if number == 0 {
-            assert_eq!(here.line(), "0");
-        }
+    let ask = |number: usize| format!("GET / HTTP/1.1\r\nHost: a\r\nX-N: {number}\r\n\r\n");
+    clients[0].send(ask(0)); // it would fall asleep before anybody has come
+    let daemon = stage.site.wake();
+    assert_eq!(here.line(), "0");
+    for (number, client) in clients.iter_mut().enumerate().skip(1) {
+        client.send(ask(number));
         assert_eq!(stage.get("/hello").text(), "hello", "it is in line");
     }
     clients.into_iter().for_each(|client| reset(client.0));
@@ -103,9 +102,11 @@ fn one_that_waits_in_line_is_run_without_its_client() {
     for number in ["1", "2"] {
         go.say("");
         assert_eq!(here.line(), number);
+        std::thread::sleep(std::time::Duration::from_millis(100)); // it would sleep after 20 ms
     }
     go.say("");
-    drop(daemon);
+    daemon.asleep();
+    assert!(stage.path("done").exists());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::net::{Shutdown, TcpStream};
 
 use crate::harness::{Client, reset};
-use crate::program::{Fifo, Stage, gone, is_alive, kill, log, sh, until};
+use crate::program::{Fifo, Stage, gone, is_alive, kill, log, sh, until, until_held_back};
 use crate::site::SLOW;
 
 /// How a client leaves.
@@ -70,7 +70,8 @@ fn one_that_is_silent_ends_with_its_client_and_its_whole_group() {
 #[test]
 fn one_that_prints_ends_with_its_client() {
     let routes = family("/few", "printf few; wait") + &family("/many", "exec yes");
-    let stage = Stage::new(SLOW, &routes);
+    // Not because it takes nothing.
+    let stage = Stage::new(&format!("{SLOW}[timeouts]\nwrite = \"1h\"\n"), &routes);
     let here = stage.fifo("here");
     let _daemon = stage.wake();
     for target in ["/few", "/many"] {
@@ -79,6 +80,9 @@ fn one_that_prints_ends_with_its_client() {
             client.ask(target);
             let pids = pids(&here);
             client.head();
+            if target == "/many" {
+                until_held_back(&pids[3..]);
+            }
             let _waiting = leave(client, how); // it reads nothing of the rest
             pids.into_iter().for_each(gone);
         }
@@ -138,7 +142,7 @@ fn one_that_ignores_sigterm_is_killed() {
 #[test]
 fn everybody_has_the_time_to_put_things_in_order() {
     // The shell that leads dies at once; whoever tidies up prints more than a pipe takes.
-    let tidies = "trap 'seq 1 100000; seq 1 1000 >&2; touch FOLDER/tidy; exit 0' TERM; echo > FOLDER/here; \
+    let tidies = "trap 'seq 1 100000 && seq 1 1000 >&2 && touch FOLDER/tidy; exit 0' TERM; echo > FOLDER/here; \
                   while :; do sleep 0.01; done";
     let script = format!("sh -c \"{tidies}\" & wait");
     let routes = sh("/", "", &script)

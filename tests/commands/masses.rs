@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 
 use crate::harness::{Client, reset};
-use crate::program::{Stage, children, descriptors, gone, is_alive, memory, sh, until};
+use crate::program::{Stage, children, descriptors, gone, is_alive, memory, sh, until, until_held_back};
 use crate::site::SLOW;
 
 /// A gigabyte where all tests are wanted.
@@ -87,13 +87,8 @@ fn a_slow_reader_holds_back_its_program_and_nobody_else() {
         client.ask(if number % 2 == 0 { "/" } else { "/sse" });
         pids.push(here.pid());
     }
-    // A program that is held back sleeps in its write to the pipe.
-    let is_held_back = |pid: &i32| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('S'))
-    };
-    for _ in 0..20 {
-        until(|| pids.iter().all(is_held_back), || "they print on".to_owned());
+    for _ in 0..5 {
+        until_held_back(&pids);
         assert_eq!(stage.get("/hello").text(), "hello");
     }
     let grown = memory(&daemon, "VmHWM").saturating_sub(before);

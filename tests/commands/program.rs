@@ -191,6 +191,21 @@ pub fn until(mut is_so: impl FnMut() -> bool, otherwise: impl Fn() -> String) {
     }
 }
 
+/// Waits until programs that print without end are held back: they sleep, however often one looks.
+#[track_caller]
+pub fn until_held_back(pids: &[i32]) {
+    let sleeps = |pid: &i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('S'))
+    };
+    let mut looks = 0;
+    let sleep_on = || {
+        looks = if pids.iter().all(sleeps) { looks + 1 } else { 0 };
+        looks == 20
+    };
+    until(sleep_on, || "they print on".to_owned());
+}
+
 /// The children of a process, corpses included.
 pub fn children(pid: i32) -> Vec<i32> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");

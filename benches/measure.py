@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The measuring half of benches/run: starts the servers, asks them in turns, prints the table.
 
-    measure.py DIRECTORY [--quick] [--idle] [--proxy] [--instructions]
+    measure.py DIRECTORY [--quick] [--idle | --proxy | --commands | --jobs] [--instructions]
 
 DIRECTORY holds dormouse and examples/bare_hyper. Rounds are interleaved (dormouse, bare hyper, nginx, and again), and a
 ratio is that of one round, so that a machine that is slow for a moment is so for all. Everything is bounded in count and
@@ -17,7 +17,9 @@ import sys
 import tempfile
 import time
 
+import commands
 import idle
+import jobs
 import proxy
 from servers import CLIENT_CORE, SERVER_CORE, START_LIMIT, TEXT, Server, free_port, instructions, ratio, wrk
 
@@ -171,6 +173,12 @@ def main():
             return
         if "--proxy" in sys.argv:
             proxy.measure(work, directory, quote(TEXT), 3 if QUICK else 11, "--instructions" in sys.argv)
+            return
+        if "--commands" in sys.argv:
+            commands.measure(work, directory, quote(TEXT), 2 if QUICK else 7, QUICK, proxy.nginx)
+            return
+        if "--jobs" in sys.argv:
+            jobs.measure(directory, quote(TEXT), 2 if QUICK else 7)
             return
         with dormouse.running(), bare.running(), nginx.running():
             throughput(dormouse, bare, nginx)

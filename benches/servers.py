@@ -136,12 +136,27 @@ def exchange(connection):
 
 def wrk(server, path, connections):
     """Requests, and requests a second, as one short run of wrk sees them."""
-    command = ["taskset", "-c", str(CLIENT_CORE), "wrk", "-t1", f"-c{connections}", "-d1s", "--timeout", "10s"]
+    return counted(run_wrk(server, path, connections))
+
+
+def wrk_latencies(server, path, connections):
+    """The same, and the median and the 99th percentile of the latency in milliseconds."""
+    output = run_wrk(server, path, connections, "--latency")
+    scale = {"us": 1e-3, "ms": 1, "s": 1e3}
+    found = (re.search(rf"^\s+{percent}%\s+([\d.]+)(us|ms|s)$", output, re.M) for percent in (50, 99))
+    return *counted(output), *(float(each[1]) * scale[each[2]] for each in found)
+
+
+def run_wrk(server, path, connections, *options):
+    command = ["taskset", "-c", str(CLIENT_CORE), "wrk", "-t1", f"-c{connections}", "-d1s", "--timeout", "10s", *options]
     output = subprocess.run([*command, server.url(path)], capture_output=True, text=True, timeout=60, check=True).stdout
     if "Non-2xx" in output or "Socket errors" in output:
         sys.exit(f"{server.name}, {path}, {connections} connections: {output}")
-    requests = int(re.search(r"(\d+) requests in", output)[1])
-    return requests, float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1])
+    return output
+
+
+def counted(output):
+    return int(re.search(r"(\d+) requests in", output)[1]), float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1])
 
 
 def spread(values):

@@ -58,7 +58,7 @@ pub mod server;
 
 pub use activation::{SocketError, Sockets};
 pub use lifecycle::{Exit, Sleep};
-pub use server::{Engine, Exchange, KeepsAwake, Serve, Settings};
+pub use server::{Engine, Exchange, KeepsAwake, Quiet, Serve, Settings};
 
 #[cfg(feature = "daemon")]
 pub mod app;

@@ -168,9 +168,12 @@ impl Desk for Daemon {
 
     fn why(&self) -> String {
         let lives = self.0.carry.get().and_then(Option::as_ref).map(Carry::lives).unwrap_or_default();
+        let lasting = self.0.source.lasting();
         let parts = control::document::Parts {
             account: &self.0.control.account(),
             apps: &self.apps_awake(),
+            programs: &lasting.commands.seen(),
+            queues: &lasting.jobs.as_ref().map(|jobs| jobs.held_for()).unwrap_or_default(),
             lives: &lives,
             config: self.0.source.file().display().to_string(),
             problem: self.problem(),
@@ -224,6 +227,11 @@ impl Hooks for Reloading {
                 tracing::error!("the config is bad, the one before stays in force");
             }
         }
+    }
+
+    fn cause(&self) -> Option<String> {
+        let jobs = self.daemon.0.source.lasting().jobs.as_ref()?;
+        jobs.is_due().then(|| "a job that is due".to_owned())
     }
 
     fn ready(&self, life: &Life) {

@@ -8,6 +8,7 @@ use super::VERSION;
 use crate::app::Sight;
 use crate::carry::document::{life_to_json, seconds};
 use crate::lifecycle::{End, Life, Sleep};
+use crate::process::Seen;
 use crate::schema::duration;
 use crate::server::{Account, Holder, KeepsAwake, What};
 
@@ -17,6 +18,10 @@ pub struct Parts<'a> {
     pub account: &'a Account,
     /// The apps that are not asleep; each has a hold.
     pub apps: &'a [Sight],
+    /// The programs that run for requests and jobs; each has a hold.
+    pub programs: &'a [Seen],
+    /// The queues whose jobs wait or run; each has a hold.
+    pub queues: &'a [String],
     /// The lives since boot that are remembered, oldest first, this one last.
     pub lives: &'a [Life],
     /// The config file.
@@ -27,8 +32,9 @@ pub struct Parts<'a> {
 
 /// Makes the document. The question that it answers is none of its holds.
 pub fn document(parts: &Parts<'_>) -> Value {
-    let Parts { account, apps, lives, config, problem } = parts;
+    let Parts { account, apps, programs, queues, lives, config, problem } = parts;
     let snapshot = &account.snapshot;
+    let ours = apps.len() + programs.len() + queues.len();
     json!({
         "version": VERSION,
         "state": "awake",
@@ -36,9 +42,9 @@ pub fn document(parts: &Parts<'_>) -> Value {
         "phase": snapshot.phase,
         "life": lives.last().map(|life| running(life, account)),
         "wakes": snapshot.wakes,
-        "held_by": account.holders.iter().map(holder).chain(apps.iter().map(app)).collect::<Vec<_>>(),
+        "held_by": held_by(parts),
         "held_by_more": account.more,
-        "other_holds": account.other_holds.saturating_sub(1 + apps.len() as u64),
+        "other_holds": account.other_holds.saturating_sub(1 + ours as u64),
         "idle_connections": snapshot.idle,
         "sleep": sleep(&account.sleep),
         "last_counted": account.last_counted.map(seconds),
@@ -46,6 +52,16 @@ pub fn document(parts: &Parts<'_>) -> Value {
         "config": { "file": config, "problem": problem },
         "history": history(lives.iter().filter(|life| life.end != End::Running)),
     })
+}
+
+fn held_by(parts: &Parts<'_>) -> Vec<Value> {
+    let holders = parts.account.holders.iter().map(holder);
+    let programs = parts.programs.iter().map(program);
+    holders
+        .chain(parts.apps.iter().map(app))
+        .chain(programs)
+        .chain(parts.queues.iter().map(|name| queue(name)))
+        .collect()
 }
 
 /// The newest first.
@@ -106,13 +122,26 @@ fn app(app: &Sight) -> Value {
         ("up", None) => "up, and never stopped (sleep_after)".to_owned(),
         (phase, _) => phase.to_owned(),
     };
+    ours("app", &app.name, Some(app.age), &doing)
+}
+
+fn program(seen: &Seen) -> Value {
+    ours(seen.what, &seen.route, Some(seen.age), "runs")
+}
+
+fn queue(name: &str) -> Value {
+    ours("queue", name, None, "has jobs that wait or run")
+}
+
+/// Something that is nobody's connection.
+fn ours(what: &str, route: &str, age: Option<Duration>, doing: &str) -> Value {
     json!({
-        "what": "app",
+        "what": what,
         "method": null,
-        "route": app.name,
+        "route": route,
         "peer": "-",
         "socket": "-",
-        "age": seconds(app.age),
+        "age": age.map(seconds),
         "doing": doing,
         "holds": "yes",
     })

@@ -98,7 +98,7 @@ enum Close {
 pub(super) fn begin(queue: &Arc<Queue>, settings: Arc<Settings>, job: Job, hold: Hold, control: &Control) {
     let attempt = Arc::new(Attempt::default());
     queue.jobs.running().insert(job.id, attempt.clone());
-    let entry = queue.jobs.roster.enter(format!("job {}", settings.path));
+    let entry = queue.jobs.roster.enter("job", settings.path.clone());
     let running = Running {
         jobs: queue.jobs.clone(),
         turn: queue.begin(),

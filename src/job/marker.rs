@@ -12,12 +12,15 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
 use crate::store::{Millis, now};
+
+/// The name of the file.
+const DUE: &str = "due";
 
 /// The two files, and what they have to say.
 #[derive(Debug)]
@@ -48,12 +51,17 @@ pub struct Pin {
 impl Marker {
     /// The marker of jobs in this folder.
     pub fn new(directory: &Path) -> Self {
-        Self { due: directory.join("due"), parked: directory.join("parked"), state: Arc::default() }
+        Self { due: directory.join(DUE), parked: directory.join("parked"), state: Arc::default() }
     }
 
     /// Whether an earlier process may have left jobs.
     pub fn may_have_work(&self) -> bool {
         [&self.due, &self.parked].into_iter().any(|file| file.symlink_metadata().is_ok())
+    }
+
+    /// When the next job of an earlier process is due; `None`: it has left none.
+    pub fn due(&self) -> Option<SystemTime> {
+        modified(&self.due)
     }
 
     /// A job is about to be accepted: the file is there before it is.
@@ -155,6 +163,15 @@ impl Drop for Pin {
             }
         }
     }
+}
+
+/// When the next job is due of those in this folder (`jobs` in a state directory), by its marker; `None`: there is none.
+pub fn due(directory: &Path) -> Option<SystemTime> {
+    modified(&directory.join(DUE))
+}
+
+fn modified(file: &Path) -> Option<SystemTime> {
+    file.symlink_metadata().ok()?.modified().ok()
 }
 
 /// Makes it, or moves its time; a new one is on disk when this returns.

@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use tokio::sync::OnceCell;
 
@@ -29,7 +30,7 @@ mod queue;
 mod settings;
 mod watch;
 
-pub use marker::Pin;
+pub use marker::{Pin, due};
 pub use output::{Kept, Reader};
 pub use queue::Queue;
 pub use settings::{Settings, Work};
@@ -123,6 +124,11 @@ impl Jobs {
         self.swept.get_or_init(|| self.sweep()).await;
     }
 
+    /// Whether a job of an earlier process is due by now.
+    pub fn is_due(&self) -> bool {
+        self.marker.due().is_some_and(|due| due <= SystemTime::now())
+    }
+
     /// How it stands with a job: what the store says, and how far one that runs here has come.
     pub async fn get(&self, id: JobId) -> Result<Option<Job>, crate::store::StoreError> {
         let mut job = self.store.get(id).await?;
@@ -183,6 +189,11 @@ impl Jobs {
             }
             None => false,
         }
+    }
+
+    /// The queues that keep the process awake, each with a hold of its own, by name.
+    pub fn held_for(&self) -> Vec<String> {
+        self.queues.all().into_iter().filter(|queue| queue.holds()).map(|queue| queue.name.clone()).collect()
     }
 
     /// Everything is on disk, and closed.

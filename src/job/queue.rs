@@ -66,6 +66,11 @@ impl Queue {
         }
     }
 
+    /// Whether it keeps the process awake.
+    pub(super) fn holds(&self) -> bool {
+        self.state().hold.is_some()
+    }
+
     /// How many times it was woken.
     pub(super) fn wakes(&self) -> u64 {
         self.state().wakes

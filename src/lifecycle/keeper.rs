@@ -166,7 +166,7 @@ impl<C: Connections> Keeper<C> {
                 self.admit(arrival);
                 Some(by)
             }
-            _ => None,
+            _ => self.hooks.cause(),
         };
         let facts = self.facts();
         self.machine.step(Event::Ready, &facts);

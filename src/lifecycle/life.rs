@@ -11,7 +11,8 @@ pub struct Life {
     pub pid: u32,
     /// When the process began.
     pub began: SystemTime,
-    /// Whoever was waiting when it became ready (`127.0.0.1:4711 on http`); nobody when it was started by hand.
+    /// Whoever was waiting when it became ready (`127.0.0.1:4711 on http`); or what else it was started for; nobody when it was
+    /// started by hand.
     pub woken_by: Option<String>,
     /// From its beginning until it accepted.
     pub ready_in: Duration,

@@ -39,6 +39,11 @@ pub trait Connections: Send + Sync + 'static {
 pub trait Hooks: Send + Sync + 'static {
     /// SIGHUP: read the configuration again, and swap it whole or keep the old one. On the serving thread.
     fn reload(&self) {}
+    /// What the process was started for when nobody waits for it: `a job that is due`; nothing if it was started by hand.
+    /// On the serving thread, just before `READY=1`.
+    fn cause(&self) -> Option<String> {
+        None
+    }
     /// Just after `READY=1`: what need not be there for the first answer.
     fn ready(&self, _life: &Life) {}
     /// Before every attempt to fall asleep: flush what may be lost. A request can still call the process back. `life` is

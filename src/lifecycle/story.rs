@@ -57,7 +57,7 @@ pub struct Story {
     pub began: SystemTime,
     /// When it was ready to accept.
     pub ready: Instant,
-    /// Whoever was waiting when it became ready; nobody when it was started by hand.
+    /// Whoever was waiting when it became ready, or what else it was started for; nobody when it was started by hand.
     pub woken_by: Option<String>,
 }
 

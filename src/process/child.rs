@@ -9,12 +9,11 @@ use std::future;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{self, ExitStatus};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group, pidfd_open,
-    setpriority_pgrp, waitid, waitpid,
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group, setpriority_pgrp, waitid, waitpid,
 };
 use signal_hook::low_level::signal_name;
 use tokio::io::Interest;
@@ -25,7 +24,7 @@ use tokio::time::timeout;
 
 use super::output::Output;
 use super::owner::Owner;
-use super::program::{Program, StartError};
+use super::program::{Born, Program, StartError};
 use super::streams::{Streams, Way};
 use crate::activation::register;
 
@@ -95,18 +94,19 @@ impl Child {
     /// When it cannot be started; nothing is left of it then.
     pub fn start_with(program: &Program, streams: Streams) -> Result<Started, StartError> {
         let error = |source| StartError::Process { owner: program.owner.clone(), source };
-        let mut process = program.spawn(streams.stdin)?;
-        let leader = Leader::watch(&mut process).map_err(error)?;
+        let Born { pid, pidfd, stdin, stdout, stderr } = program.spawn(streams.stdin)?;
+        let leader = Leader::watch(pid, pidfd).map_err(error)?;
         if let Some(nice) = program.nice {
             leader.set_nice(nice, &program.owner);
         }
         // Should this fail, the leader is killed by being dropped.
-        let stdin = process.stdin.take().map(|pipe| pipe::Sender::from_owned_fd(pipe.into()));
-        let stdin = stdin.transpose().map_err(error)?;
-        let stdout = matches!(streams.stdout, Way::Bytes).then(|| process.stdout.take()).flatten();
-        let stdout = stdout.map(|pipe| pipe::Receiver::from_owned_fd(pipe.into()));
-        let stdout = stdout.transpose().map_err(error)?;
-        let output = Output::follow(&program.owner, &mut process, streams.stdout, streams.stderr);
+        let stdin = stdin.map(pipe::Sender::from_owned_fd).transpose().map_err(error)?;
+        let (bytes, lines) = match streams.stdout {
+            Way::Bytes => (Some(stdout), None),
+            way => (None, Some((stdout, way))),
+        };
+        let stdout = bytes.map(pipe::Receiver::from_owned_fd).transpose().map_err(error)?;
+        let output = Output::follow(&program.owner, lines, (stderr, streams.stderr));
         let child = Self { leader, output: output.map_err(error)? };
         Ok(Started { child, stdin, stdout })
     }
@@ -161,12 +161,11 @@ fn lost() -> ExitStatus {
 }
 
 impl Leader {
-    fn watch(process: &mut process::Child) -> io::Result<Self> {
-        let pid = Pid::from_child(process);
-        let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from);
-        let watched = pidfd.and_then(|pidfd| register(pidfd, Interest::READABLE));
+    fn watch(pid: Pid, pidfd: OwnedFd) -> io::Result<Self> {
+        let watched = register(pidfd, Interest::READABLE);
         if watched.is_err() {
-            let _ = process.kill().and_then(|()| process.wait());
+            let _ =
+                kill_process_group(pid, Signal::KILL).and_then(|()| waitpid(Some(pid), WaitOptions::empty()));
         }
         Ok(Self { pid, watched: Some(watched?), status: None })
     }

@@ -1,13 +1,11 @@
 //! The last step of starting a program: its `LISTEN_PID`, which must name the very process that uses the sockets
-//! (sd_listen_fds(3)), is known between fork and exec only, where nothing may be allocated. So all that execve(2) wants
+//! (sd_listen_fds(3)), is known between clone and exec only, where nothing may be allocated. So all that execve(2) wants
 //! is laid out before, with room for the number.
 
 use std::ffi::{CString, NulError, OsString, c_char};
 use std::io;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::Command;
 use std::ptr;
 
 const LISTEN_PID: &[u8] = b"LISTEN_PID=";
@@ -60,18 +58,8 @@ impl Image {
         Ok(Self { program, arguments, environment, listen_pid, pointers })
     }
 
-    /// Makes this what `command` becomes, after all that was set on it before; its own program, arguments and
-    /// environment are not used.
-    pub fn replace(mut self, command: &mut Command) {
-        // SAFETY: `become_it` neither allocates nor locks (signal-safety(7)).
-        #[allow(unsafe_code)]
-        unsafe {
-            command.pre_exec(move || Err(self.become_it()));
-        }
-    }
-
-    /// Becomes the program; returns only when that fails.
-    fn become_it(&mut self) -> io::Error {
+    /// Becomes the program; returns only when that fails. It neither allocates nor locks.
+    pub fn become_it(&mut self) -> io::Error {
         close_others(if self.listen_pid.is_some() { 4 } else { 3 });
         if let Some(variable) = &mut self.listen_pid {
             write_listen_pid(variable, std::process::id());

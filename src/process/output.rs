@@ -4,7 +4,6 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::process;
 
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::{mpsc, watch};
@@ -36,18 +35,17 @@ pub struct Output {
 }
 
 impl Output {
-    /// Takes the pipes of a program that was just started.
-    pub fn follow(owner: &Owner, child: &mut process::Child, stdout: Way, stderr: Way) -> io::Result<Self> {
+    /// Takes the pipes of a program that was just started, those of which lines are read.
+    pub fn follow(owner: &Owner, stdout: Option<(OwnedFd, Way)>, stderr: (OwnedFd, Way)) -> io::Result<Self> {
         let (alive, end) = watch::channel(());
-        let stream = |source, pipe: Option<OwnedFd>, way: Way| {
-            let pipe = pipe.map(Receiver::from_owned_fd).transpose()?;
+        let stream = |source, (pipe, way): (OwnedFd, Way)| {
+            let pipe = Some(Receiver::from_owned_fd(pipe)?);
             let (owner, end, (is_logged, taker)) = (owner.clone(), end.clone(), way.split());
             let (lines, tail) = (Lines::default(), Tail::default());
             io::Result::Ok(Stream { owner, source, pipe, lines, tail, is_logged, taker, end })
         };
-        let stdout = child.stdout.take().map(|pipe| stream(Source::Stdout, Some(pipe.into()), stdout));
-        let stdout = stdout.transpose()?;
-        let stderr = stream(Source::Stderr, child.stderr.take().map(Into::into), stderr)?;
+        let stdout = stdout.map(|stdout| stream(Source::Stdout, stdout)).transpose()?;
+        let stderr = stream(Source::Stderr, stderr)?;
         let reading = tokio::spawn(async {
             let stdout = async {
                 if let Some(stdout) = stdout {

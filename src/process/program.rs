@@ -1,23 +1,23 @@
 //! What is run, and how it is found and started: its environment, its folder, its socket.
 
 use std::env;
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{self, Command, Stdio};
 use std::sync::Arc;
 
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
-use rustix::process::Signal;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::Pid;
 
+use super::birth::Birth;
 use super::exec::Image;
 use super::owner::Owner;
+use super::sandbox;
 use super::streams::Stdin;
-use crate::activation::{end_with_us, pass};
 
 /// Where programs are looked for when our own environment has no PATH: systemd's default, and what some machines still
 /// keep apart from it.
@@ -42,6 +42,16 @@ pub struct Program {
     pub nice: Option<i32>,
 }
 
+/// A process that has become a program, and our ends of its streams.
+pub(super) struct Born {
+    pub pid: Pid,
+    pub pidfd: OwnedFd,
+    /// With [`Stdin::Pipe`].
+    pub stdin: Option<OwnedFd>,
+    pub stdout: OwnedFd,
+    pub stderr: OwnedFd,
+}
+
 /// Why a program cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -60,7 +70,10 @@ pub enum StartError {
         owner: Owner,
     },
     /// Its folder is not there, or not for us.
-    #[error("{owner}: cannot go to its folder {}; see `dir`", dir.display())]
+    #[error(
+        "{owner}: {} cannot go to its folder {}; see `dir`, its mode and owner, and {} of the unit",
+        sandbox::user(), dir.display(), hides(dir)
+    )]
     Folder {
         /// Whose.
         owner: Owner,
@@ -70,7 +83,10 @@ pub enum StartError {
         source: io::Error,
     },
     /// There is no such program.
-    #[error("{owner}: there is no program {}{}; see `{}`", program.display(), place(program, path), owner.key())]
+    #[error(
+        "{owner}: there is no program {}{} for {}; see `{}`, and {} of the unit",
+        program.display(), place(program, path), sandbox::user(), owner.key(), hides(program)
+    )]
     NotFound {
         /// Whose.
         owner: Owner,
@@ -80,7 +96,7 @@ pub enum StartError {
         path: OsString,
     },
     /// The program is there.
-    #[error("{owner}: cannot run {}{}", program.display(), hint(source))]
+    #[error("{owner}: {} cannot run {}{}", sandbox::user(), program.display(), hint(source))]
     Run {
         /// Whose.
         owner: Owner,
@@ -104,6 +120,11 @@ fn place(program: &Path, path: &OsStr) -> String {
     if has_slash(program.as_os_str()) { String::new() } else { format!(" in PATH ({})", path.display()) }
 }
 
+/// What may hide it.
+fn hides(path: &Path) -> &'static str {
+    sandbox::directive(&path.to_string_lossy())
+}
+
 /// The way out, where the kernel's words lack it.
 fn hint(error: &io::Error) -> &'static str {
     match Errno::from_io_error(error) {
@@ -111,7 +132,7 @@ fn hint(error: &io::Error) -> &'static str {
         Some(Errno::NOENT) => ": the interpreter that its first line names, or its loader, is not there",
         Some(Errno::NOEXEC) => ": it is no program, or a script whose first line does not begin with #!",
         Some(Errno::ACCESS | Errno::PERM) => {
-            ": our user may not execute it, or the unit's sandbox does not let it run (see `systemctl cat`)"
+            ": it may not execute it, or the unit's sandbox does not let it run (see `systemctl cat`)"
         }
         Some(Errno::AGAIN) => ": there are too many processes (TasksMax= of the unit)",
         _ => "",
@@ -120,7 +141,7 @@ fn hint(error: &io::Error) -> &'static str {
 
 impl Program {
     /// Starts it, its output piped, in a process group of its own. It is killed when this thread ends.
-    pub(super) fn spawn(&self, stdin: Stdin) -> Result<process::Child, StartError> {
+    pub(super) fn spawn(&self, stdin: Stdin) -> Result<Born, StartError> {
         let owner = || self.owner.clone();
         let process_error = |source| StartError::Process { owner: owner(), source };
         let name = self.run.first().ok_or_else(|| StartError::Empty { owner: owner() })?;
@@ -136,15 +157,20 @@ impl Program {
         let image = Image::new(program.clone(), &self.run, environment, self.socket.is_some());
         let image = image.map_err(|_| StartError::Nul { owner: owner() })?;
 
-        let mut command = Command::new(&program);
-        command.current_dir(&self.dir).process_group(0);
-        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-        end_with_us(&mut command, Signal::KILL);
-        if let Some(socket) = &self.socket {
-            pass(&mut command, socket.as_fd()).map_err(process_error)?;
-        }
-        image.replace(&mut command);
-        command.spawn().map_err(|source| StartError::Run { owner: owner(), program, source })
+        let dir =
+            CString::new(self.dir.as_os_str().as_bytes()).map_err(|_| StartError::Nul { owner: owner() })?;
+
+        let (stdin, ours) = stdin.open().map_err(process_error)?;
+        let (stdout, writes) =
+            pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from).map_err(process_error)?;
+        let (stderr, complains) =
+            pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from).map_err(process_error)?;
+        let streams = [stdin.as_fd(), writes.as_fd(), complains.as_fd()];
+        let socket = self.socket.as_ref().map(|socket| socket.as_fd());
+        let (pid, pidfd) = Birth { image, dir, streams, socket }
+            .give()
+            .map_err(|source| StartError::Run { owner: owner(), program, source })?;
+        Ok(Born { pid, pidfd, stdin: ours, stdout, stderr })
     }
 
     /// All its variables but `LISTEN_PID`; of several with the same name, the last.

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-/// The programs that run now.
+/// The programs that run now, each with a hold of its own.
 #[derive(Debug, Default)]
 pub struct Roster {
     entries: Mutex<Entries>,
@@ -14,8 +15,15 @@ pub struct Roster {
 
 #[derive(Debug, Default)]
 struct Entries {
-    names: BTreeMap<u64, String>,
+    all: BTreeMap<u64, Known>,
     next: u64,
+}
+
+#[derive(Debug)]
+struct Known {
+    what: &'static str,
+    route: Arc<str>,
+    since: Instant,
 }
 
 /// One of them, until dropped.
@@ -25,26 +33,47 @@ pub struct Entry {
     number: u64,
 }
 
+/// What there is to tell of one.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// `command`, `job`.
+    pub what: &'static str,
+    /// The path of its route, as written.
+    pub route: Arc<str>,
+    /// For how long it has run.
+    pub age: Duration,
+}
+
 impl Roster {
-    /// One more, by its name for people: `command /deploy`.
-    pub fn enter(self: &Arc<Self>, name: String) -> Entry {
+    /// One more.
+    pub fn enter(self: &Arc<Self>, what: &'static str, route: Arc<str>) -> Entry {
         let mut entries = self.entries();
         let number = entries.next;
         entries.next += 1;
-        entries.names.insert(number, name);
+        entries.all.insert(number, Known { what, route, since: Instant::now() });
         Entry { roster: self.clone(), number }
     }
 
-    /// Their names, the longest running first; of many with the same name, the name once with their number.
+    /// All of them, the longest running first.
+    pub fn seen(&self) -> Vec<Seen> {
+        let seen =
+            |known: &Known| Seen { what: known.what, route: known.route.clone(), age: known.since.elapsed() };
+        self.entries().all.values().map(seen).collect()
+    }
+
+    /// Their names for people, the longest running first: `command /deploy`; of several of one route their number.
     pub fn names(&self) -> Vec<String> {
-        let mut counted: Vec<(String, usize)> = Vec::new();
-        for name in self.entries().names.values() {
-            match counted.iter_mut().find(|(other, _)| other == name) {
-                Some((_, count)) => *count += 1,
-                None => counted.push((name.clone(), 1)),
+        let mut counted: Vec<(&'static str, Arc<str>, usize)> = Vec::new();
+        for Known { what, route, .. } in self.entries().all.values() {
+            match counted.iter_mut().find(|(other, path, _)| other == what && path == route) {
+                Some((.., count)) => *count += 1,
+                None => counted.push((what, route.clone(), 1)),
             }
         }
-        let text = |(name, count)| if count == 1 { name } else { format!("{name} ({count} times)") };
+        let text = |(what, route, count)| match count {
+            1 => format!("{what} {route}"),
+            count => format!("{count} {what}s {route}"),
+        };
         counted.into_iter().map(text).collect()
     }
 
@@ -53,7 +82,7 @@ impl Roster {
         loop {
             let mut told = std::pin::pin!(self.changed.notified());
             told.as_mut().enable();
-            if self.entries().names.is_empty() {
+            if self.entries().all.is_empty() {
                 return;
             }
             told.await;
@@ -67,7 +96,7 @@ impl Roster {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.roster.entries().names.remove(&self.number);
+        self.roster.entries().all.remove(&self.number);
         self.roster.changed.notify_waiters();
     }
 }
@@ -80,13 +109,14 @@ mod tests {
     async fn the_last_one_s_end_is_told() {
         let roster = Arc::new(Roster::default());
         roster.empty().await;
-        let entries = ["a", "b", "a"].map(|name| roster.enter(name.to_owned()));
-        assert_eq!(roster.names(), ["a (2 times)", "b"]);
+        let [a, b, c] = [("command", "/a"), ("job", "/a"), ("command", "/a")]
+            .map(|(what, route)| roster.enter(what, route.into()));
+        assert_eq!(roster.names(), ["2 commands /a", "job /a"]);
+        assert_eq!(roster.seen().len(), 3);
         let waiting = tokio::spawn({
             let roster = roster.clone();
             async move { roster.empty().await }
         });
-        let [a, b, c] = entries;
         drop((a, b));
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());

@@ -1,8 +1,10 @@
 //! Where a program's input comes from, and where its output goes.
 
 use std::fs::File;
-use std::process::Stdio;
+use std::io;
+use std::os::fd::OwnedFd;
 
+use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::sync::mpsc;
 
 /// The three streams of a program.
@@ -47,12 +49,15 @@ pub enum Way {
     Bytes,
 }
 
-impl From<Stdin> for Stdio {
-    fn from(stdin: Stdin) -> Self {
-        match stdin {
-            Stdin::Empty => Self::null(),
-            Stdin::Pipe => Self::piped(),
-            Stdin::File(file) => file.into(),
+impl Stdin {
+    /// What the program gets, and what is ours of it.
+    pub(super) fn open(self) -> io::Result<(OwnedFd, Option<OwnedFd>)> {
+        match self {
+            Self::Empty => Ok((File::open("/dev/null")?.into(), None)),
+            Self::Pipe => {
+                pipe_with(PipeFlags::CLOEXEC).map(|(reads, ours)| (reads, Some(ours))).map_err(Into::into)
+            }
+            Self::File(file) => Ok((file.into(), None)),
         }
     }
 }

@@ -155,9 +155,12 @@ fn find(record: &Arc<Record>, now: u64, found: &mut Vec<Found>) -> u64 {
     let (mut own, mut is_held, mut any) = (0, false, false);
     record.in_hand.each(|exchange| {
         any = true;
-        own += u64::from(exchange.holds());
+        own += u64::from(exchange.has_hold());
         is_held |= exchange.is_held();
-        let (what, doing) = doing(exchange.part(), record);
+        let (what, doing) = match exchange.waits() {
+            true => (What::Request, "waits quietly"),
+            false => doing(exchange.part(), record),
+        };
         let (record, exchange, since) = (record.clone(), Some(exchange.clone()), exchange.since());
         found.push(Found { record, exchange, what, since, doing });
     });

@@ -311,8 +311,10 @@ impl<S: Serve> Connections for Served<S> {
         let census = self.shared.roll.census();
         // An answer may be out of the service's hands and still on its way.
         let requests = self.shared.in_flight.load(Relaxed).max(census.busy);
+        let waiting = self.shared.waiting.load(Relaxed);
         let parts = [
-            (requests, "request", "requests"),
+            (requests.saturating_sub(waiting), "request", "requests"),
+            (waiting, "waiting request", "waiting requests"),
             (census.new, "connection with no request yet", "connections with no request yet"),
             (census.tunnels, "upgraded connection", "upgraded connections"),
             (census.lingering, "closing connection", "closing connections"),

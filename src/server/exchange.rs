@@ -1,12 +1,13 @@
 //! What a service is given beside the request, and the trait it implements.
 
 mod course;
+mod quiet;
 
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,6 +22,8 @@ use super::record::Record;
 use super::shared::{Shared, Stage};
 use crate::activation::Peer;
 use crate::lifecycle::Hold;
+
+pub use quiet::Quiet;
 
 /// Answers requests. The engine calls it once per request, on the thread that serves the connection.
 ///
@@ -49,11 +52,13 @@ struct Inner {
     patience: Patience,
     policy: AtomicU8,
     part: AtomicU8,
+    /// Changes under the lock of `own`.
     held: AtomicU8,
-    /// It has a hold of its own.
-    holds: AtomicBool,
+    own: Mutex<Own>,
     /// It was asked to end, so that the process can sleep.
     is_sent_off: AtomicBool,
+    /// It has waited quietly, and nothing has come.
+    is_in_vain: AtomicBool,
     is_stream: AtomicBool,
     /// How long its body is waited for, in nanoseconds; 0: `timeouts.body` decides.
     body_limit: AtomicU64,
@@ -86,16 +91,30 @@ const ENDLESS: u64 = u64::MAX;
 
 const POLICIES: [KeepsAwake; 3] = [KeepsAwake::Yes, KeepsAwake::WhileActive, KeepsAwake::No];
 
-/// Whether a stream is held for, as decided when its head was given.
+/// Whether a request is held for; of a stream that is decided when its head is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 enum Held {
-    /// It is; or it is no stream.
+    /// It is.
     Yes,
     /// It is not.
     No,
     /// It is not, but its bytes restart the clock.
     NoButStirs,
+    /// It is not, for it waits quietly.
+    Waits,
+}
+
+const HELD: [Held; 4] = [Held::Yes, Held::No, Held::NoButStirs, Held::Waits];
+
+/// What a request holds by itself.
+#[derive(Debug, Default)]
+struct Own {
+    /// HTTP/2's own: the streams of a connection end apart from each other, and at other moments than their frames go. And
+    /// that of a request which has waited quietly, as its connection may have let go.
+    hold: Option<Hold>,
+    /// Nothing can be held for it any more.
+    is_over: bool,
 }
 
 /// How far a request has come.
@@ -177,9 +196,9 @@ impl Exchange {
         self.0.shared.activity.hold()
     }
 
-    /// Whether the daemon is on its way out (SIGTERM): answers should end soon. A stream that is not held for hears the
-    /// same when the process is about to sleep: it should end as its protocol wants (1001, a last event), within
-    /// `sleep.grace`; its client will wake the next process.
+    /// Whether the daemon is on its way out (SIGTERM): answers should end soon. A stream that is not held for, and a
+    /// request that waits quietly, hears the same when the process is about to sleep: it should end as its protocol wants
+    /// (1001, a last event, a 204), within `sleep.grace`; its client will wake the next process.
     pub fn is_draining(&self) -> bool {
         matches!(self.0.shared.stage(), Stage::Drain | Stage::Cut) || self.0.is_sent_off.load(Acquire)
     }

@@ -2,7 +2,8 @@
 //! have become streams, held for by their policy.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::exchange::{Exchange, Part};
@@ -14,8 +15,6 @@ use crate::lifecycle::story::count;
 pub(super) struct InFlight {
     exchange: Exchange,
     is_untaken: bool,
-    /// HTTP/2's own: the streams of a connection end apart from each other, and at other moments than their frames go.
-    hold: Option<Hold>,
 }
 
 impl InFlight {
@@ -24,18 +23,16 @@ impl InFlight {
         let (record, shared) = (exchange.record(), exchange.shared());
         record.in_flight.fetch_add(1, Relaxed);
         shared.in_flight.fetch_add(1, Relaxed);
-        exchange.set_holds(hold.is_some());
+        if let Some(hold) = hold {
+            exchange.set_hold(hold);
+        }
         record.in_hand.add(&exchange);
-        Self { exchange, is_untaken: false, hold }
+        Self { exchange, is_untaken: false }
     }
 
     /// The answer's head is there: a stream may not be held for from here on.
     pub(super) fn answer(&mut self, part: Part) {
         self.exchange.answer(part);
-        if !self.exchange.is_held() {
-            self.exchange.set_holds(false);
-            self.hold = None;
-        }
     }
 
     pub(super) fn exchange(&self) -> &Exchange {
@@ -60,17 +57,17 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         self.set_untaken(false);
         let (record, shared) = (self.exchange.record(), self.exchange.shared());
+        let hold = self.exchange.end(); // dropped last
         if self.exchange.extends() {
             record.counts.store(true, Release);
             // Where the connection does not ask in time: its client is gone, or the request is held for by itself.
-            if self.hold.is_some() || record.is_over.load(Acquire) {
+            if hold.is_some() || record.is_over.load(Acquire) {
                 shared.activity.extend();
             }
         }
         count(if self.exchange.counts() { &shared.tally.served } else { &shared.tally.noise });
         // An upgraded HTTP/1 connection goes on as it: until the connection is closed.
         if self.exchange.part() != Part::Upgrade {
-            self.exchange.end_stream();
             record.in_hand.remove(&self.exchange);
         }
         shared.in_flight.fetch_sub(1, Relaxed);
@@ -133,38 +130,32 @@ impl InHand {
         hands.first.iter().chain(&hands.more).for_each(visit);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Hands> {
+    fn lock(&self) -> MutexGuard<'_, Hands> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner) // a list is whole after any panic
     }
 }
 
-/// The streams of one connection whose policy lets the process sleep, and of those the ones whose bytes restart the
-/// clock. Only what is *not* held for is counted here.
+/// The requests of one connection that let the process sleep (streams by their policy, and those that wait quietly), and of
+/// them the ones whose bytes restart the clock. Only what is *not* held for is counted here.
 #[derive(Debug, Default)]
 pub(super) struct Unheld {
-    all: std::sync::atomic::AtomicU32,
-    stirring: std::sync::atomic::AtomicU32,
+    all: AtomicU32,
+    stirring: AtomicU32,
 }
 
 impl Unheld {
-    /// One more stream that is not held for; `stirs`: its bytes restart the clock.
-    pub(super) fn begin(&self, stirs: bool) {
-        self.all.fetch_add(1, Release);
-        self.stirring.fetch_add(stirs.into(), Release);
+    /// One request is another one now. `None`: it is held for; else whether its bytes restart the clock.
+    pub(super) fn change(&self, from: Option<bool>, to: Option<bool>) {
+        let step = |count: &AtomicU32, was: bool, is: bool| match (was, is) {
+            (false, true) => _ = count.fetch_add(1, Release),
+            (true, false) => _ = count.fetch_sub(1, Release),
+            _ => {}
+        };
+        step(&self.all, from.is_some(), to.is_some());
+        step(&self.stirring, from == Some(true), to == Some(true));
     }
 
-    /// One of them ends.
-    pub(super) fn end(&self, stirs: bool) {
-        self.all.fetch_sub(1, Release);
-        self.calm(stirs);
-    }
-
-    /// The bytes of one of them no longer matter.
-    pub(super) fn calm(&self, stirs: bool) {
-        self.stirring.fetch_sub(stirs.into(), Release);
-    }
-
-    /// Streams that are not held for.
+    /// Requests that are not held for.
     pub(super) fn count(&self) -> usize {
         self.all.load(Acquire) as usize
     }
@@ -172,5 +163,40 @@ impl Unheld {
     /// Whether bytes on this connection restart the clock.
     pub(super) fn stirs(&self) -> bool {
         self.stirring.load(Relaxed) > 0
+    }
+}
+
+/// A hold for a connection to take. One of its requests waits quietly no more: what comes of that is held for to its last
+/// byte, and the request may be over before.
+#[derive(Debug, Default)]
+pub(super) struct Regained {
+    /// So that connections, which look at every turn, mostly need no lock.
+    is_there: AtomicBool,
+    hold: Mutex<Option<Hold>>,
+}
+
+impl Regained {
+    /// For a connection that is served still.
+    pub(super) fn put(&self, hold: Hold, is_over: &AtomicBool) {
+        let mut place = self.lock();
+        if !is_over.load(Acquire) {
+            *place = Some(hold);
+            self.is_there.store(true, Release);
+        }
+    }
+
+    pub(super) fn take(&self) -> Option<Hold> {
+        if self.is_there.load(Acquire) { self.clear() } else { None }
+    }
+
+    /// The same at the end of the connection: `is_over` is set, and nothing comes after this.
+    pub(super) fn clear(&self) -> Option<Hold> {
+        let mut place = self.lock();
+        self.is_there.store(false, Release);
+        place.take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Hold>> {
+        self.hold.lock().unwrap_or_else(PoisonError::into_inner) // it is whole after any panic
     }
 }

@@ -144,6 +144,7 @@ impl<T: Transport> Link<T> {
         // Noted before the hold ends: nobody may see the count at zero with the old time.
         self.extend_if_counted();
         self.record.is_over.store(true, Release);
+        self.record.regained.clear();
     }
 
     /// Refuses the request under way: hyper is told the connection ends, the answer is written after it let go.

@@ -38,7 +38,7 @@ mod wakes;
 pub use crate::activation::Peer;
 pub use account::{Account, Holder, Snapshot, What};
 pub use engine::{Control, Engine};
-pub use exchange::{Exchange, KeepsAwake, Serve};
+pub use exchange::{Exchange, KeepsAwake, Quiet, Serve};
 pub use patience::Paused;
 pub use service::{is_event_stream, panic_message};
 pub use shared::{Settings, Timeouts};

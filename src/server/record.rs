@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use super::framing::Refusal;
 use super::framing::head::EmptyLines;
-use super::in_flight::{InHand, Unheld};
+use super::in_flight::{InHand, Regained, Unheld};
 use crate::activation::Peer;
 
 /// What a connection is doing.
@@ -73,8 +73,10 @@ pub struct Record {
     empty_lines: AtomicU8,
     /// Its requests.
     pub(super) in_hand: InHand,
-    /// Its streams that are not held for.
+    /// Those of them that are not held for.
     pub(super) unheld: Unheld,
+    /// A hold to take.
+    pub(super) regained: Regained,
     /// The `reading_since` of the idleness in which it was asked to leave; a request in between makes it void.
     asked_to_leave: AtomicU64,
     /// The same of being asked to keep nothing while it waits.
@@ -220,6 +222,7 @@ impl Roll {
             empty_lines: AtomicU8::new(0),
             in_hand: InHand::default(),
             unheld: Unheld::default(),
+            regained: Regained::default(),
             asked_to_leave: AtomicU64::new(0),
             asked_to_rest: AtomicU64::new(0),
             is_gone: AtomicBool::new(false),

@@ -81,7 +81,9 @@ pub struct Shared {
     pub roll: Roll,
     /// Requests in the service's hands.
     pub in_flight: AtomicUsize,
-    /// Told when a drain begins, and when streams that are not held for are asked to end.
+    /// Those of them that wait quietly.
+    pub waiting: AtomicUsize,
+    /// Told when a drain begins, and when those that are not held for are asked to end.
     pub draining: Notify,
     /// When the process was ready.
     pub ready: Instant,
@@ -127,6 +129,7 @@ impl Shared {
             tally: Arc::default(),
             roll: Roll::default(),
             in_flight: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
             draining: Notify::new(),
             ready: Instant::now(),
             wakes: Wakes::default(),

@@ -91,7 +91,8 @@ impl JobStore {
     }
 
     /// Gives the job that has been due longest, of those that wait or whose lease has run out. It runs from now on: under
-    /// this lease, or without one in this process, for as long as that lives. If the call is dropped, the job waits again.
+    /// this lease, or without one in this process, for as long as that lives. If the call is dropped, the job waits
+    /// again, and nobody is told: who leases next gets it.
     ///
     /// # Errors
     /// See [`StoreError`].

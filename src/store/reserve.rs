@@ -85,7 +85,6 @@ fn fill_holes(path: &Path) -> io::Result<()> {
             break;
         }
         let size = STEP_BYTES.min(length - at).min(left);
-        eprintln!("hole {at} {size}");
         fallocate(&file, FallocateFlags::KEEP_SIZE, at, size)?;
         (at, left) = (at + size, left - size);
     }

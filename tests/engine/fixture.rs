@@ -78,6 +78,8 @@ fn app() -> Router {
         .route("/panic", get(|| async { panic!("as asked") as &'static str }))
         .route("/upgrade", get(upgrade))
         .route("/events", get(events))
+        .route("/flood", get(flood))
+        .route("/poll", get(poll).post(poll))
         .route("/block", get(block))
         .route("/child", get(child))
 }
@@ -289,6 +291,54 @@ async fn events(Query(gate): Query<Gate>, Query(policy): Query<Policy>, request:
     });
     ([(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")], Body::new(Channel(receiver)))
         .into_response()
+}
+
+/// A stream that may be slept over, and never has an end.
+async fn flood(request: Request) -> Body {
+    exchange(&request).keeps_awake(false);
+    exchange(&request).is_stream();
+    Body::new(Crumbs(usize::MAX))
+}
+
+#[derive(Deserialize)]
+struct Waiting {
+    /// Goes on waiting when it is asked to end.
+    stubborn: Option<bool>,
+    /// Where it waits once more before it gives its line out.
+    then: Option<String>,
+}
+
+/// A long poll: waits quietly for a line of the gate, and gives that out; 204 when there is none before it is asked to end or
+/// the gate closes. It tells the gate whether the line was `taken`, or `left` for another.
+async fn poll(
+    Query(gate): Query<Gate>,
+    Query(policy): Query<Policy>,
+    Query(Waiting { stubborn, then }): Query<Waiting>,
+    request: Request,
+) -> Response {
+    let exchange = exchange(&request).clone();
+    policy.apply(&exchange);
+    exchange.set_route(&"/poll".into());
+    let mut stream = UnixStream::connect(&gate.gate).await.expect("the test listens");
+    let quiet = exchange.wait_quietly();
+    stream.write_all(b"started\n").await.expect("the test reads");
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    tokio::select! {
+        read = stream.read_line(&mut line) => assert!(read.is_ok(), "the test answers"),
+        () = exchange.draining(), if stubborn != Some(true) => {}
+        () = exchange.gone() => {}
+    }
+    if !line.ends_with('\n') {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let is_taken = quiet.end();
+    let word = if is_taken { "taken\n" } else { "left\n" };
+    stream.write_all(word.as_bytes()).await.expect("the test reads");
+    if let Some(gate) = then {
+        Gate { gate }.pass().await;
+    }
+    if is_taken { line.into_response() } else { StatusCode::NO_CONTENT.into_response() }
 }
 
 /// `Upgrade: echo`: what comes goes back. With a policy, `bye` is the last when it is to end; without, it does not listen.

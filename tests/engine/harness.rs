@@ -355,6 +355,15 @@ impl AtGate {
         assert_eq!(self.line(), "");
     }
 
+    /// Tells it something that it may not wait for any more; what it says to that, nothing once it is gone.
+    pub fn offer(&mut self, word: &str) -> String {
+        let mut line = String::new();
+        if self.0.get_mut().write_all(format!("{word}\n").as_bytes()).is_ok() {
+            let _ = self.0.read_line(&mut line); // it may be gone, with the word unread
+        }
+        line.trim_end().to_owned()
+    }
+
     /// The next line it says; empty once it is dropped.
     pub fn line(&mut self) -> String {
         let mut line = String::new();

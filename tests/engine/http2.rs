@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use crate::harness::{Gate, Unit};
 
-type Handle = SendRequest<Bytes>;
+pub type Handle = SendRequest<Bytes>;
 
 pub async fn connect(address: SocketAddr) -> (Handle, Connection<TcpStream, Bytes>) {
     let stream = TcpStream::connect(address).await.expect("it listens");
@@ -19,16 +19,23 @@ pub async fn connect(address: SocketAddr) -> (Handle, Connection<TcpStream, Byte
 }
 
 pub async fn get(handle: &Handle, target: &str) -> Result<String, h2::Error> {
+    Ok(ask(handle, target).await?.1)
+}
+
+/// The status too.
+pub async fn ask(handle: &Handle, target: &str) -> Result<(u16, String), h2::Error> {
     let request = Request::get(format!("http://test{target}")).body(()).expect("a request");
     let (answer, _) = handle.clone().ready().await?.send_request(request, true)?;
-    let mut body = answer.await?.into_body();
+    let answer = answer.await?;
+    let status = answer.status().as_u16();
+    let mut body = answer.into_body();
     let mut text = Vec::new();
     while let Some(data) = body.data().await {
         let data = data?;
         let _ = body.flow_control().release_capacity(data.len());
         text.extend_from_slice(&data);
     }
-    Ok(String::from_utf8(text).expect("text"))
+    Ok((status, String::from_utf8(text).expect("text")))
 }
 
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {

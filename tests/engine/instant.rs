@@ -268,10 +268,10 @@ fn streams_opened_between_the_goaways_are_answered_in_a_drain() {
 }
 
 /// Numbers that look random and are the same in every run (xorshift64).
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

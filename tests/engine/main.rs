@@ -14,6 +14,7 @@ mod instant;
 mod limits;
 mod masses;
 mod pressure;
+mod quiet;
 mod sleep;
 mod sockets;
 mod streams;

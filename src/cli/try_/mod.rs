@@ -1,7 +1,7 @@
 //! `dormouse try`: plays systemd in the terminal, without systemd or root.
 //!
 //! It holds the port and never accepts. When somebody knocks it starts `dormouse serve` as systemd would, tells when
-//! it woke and when it fell asleep, and waits for the next one.
+//! it woke and when it fell asleep, and waits for the next one; or until a job is due that is to be tried again.
 
 mod child;
 mod folder;
@@ -12,7 +12,7 @@ mod signals;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
@@ -23,6 +23,7 @@ use self::notices::{Notice, NoticeSocket};
 use self::signals::Signals;
 use super::{Try, code};
 use crate::activation::{Listener, Sockets};
+use crate::job;
 
 /// The pause after a failure, as `RestartSec=` of the unit; doubled while nothing ever gets ready.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
@@ -112,10 +113,15 @@ impl<'r> Stage<'r> {
         Ok(())
     }
 
-    /// Waits until a connection is in the listener's queue, and leaves it there.
+    /// Waits until a connection is in the listener's queue, and leaves it there; or until a job is due.
     fn wait_for_knock(&self) -> io::Result<Waited> {
+        let due = job::due(&self.folder.state().join("jobs"));
         loop {
-            let [knock, _] = poll([self.listener.as_fd(), self.signals.stop_requested()], None)?;
+            let rest = due.map(|due| due.duration_since(SystemTime::now()).unwrap_or_default());
+            if rest.is_some_and(|rest| rest.is_zero()) {
+                return Ok(Waited::Came);
+            }
+            let [knock, _] = poll([self.listener.as_fd(), self.signals.stop_requested()], rest)?;
             if self.signals.take_stop_requests() > 0 {
                 return Ok(Waited::Interrupted);
             }

@@ -67,7 +67,7 @@ fn holders(look: &Value) -> String {
         }
     }
     if !let_go.is_empty() {
-        text.push_str("These may sleep, by `keeps_awake` of their route:\n");
+        text.push_str("These may sleep: they wait quietly, or `keeps_awake` of their route says so:\n");
         text.push_str(&table(&let_go));
     }
     text.push('\n');

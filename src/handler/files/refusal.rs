@@ -6,6 +6,8 @@ use hyper::StatusCode;
 use rustix::io::Errno;
 use tracing::{error, warn};
 
+use crate::process::sandbox;
+
 /// Why there is no answer, for now or at all.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -47,7 +49,7 @@ impl Refusal {
             Errno::ACCESS => Self::denied(&root.display().to_string()),
             Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::LOOP => {
                 let path = root.display().to_string();
-                let (user, directive) = (user(), sandbox_directive(&path));
+                let (user, directive) = (sandbox::user(), sandbox::directive(&path));
                 error!(
                     path,
                     "files: {path} is not there for {user}: {error}; does {directive} of the unit hide it?"
@@ -59,7 +61,7 @@ impl Refusal {
     }
 
     fn denied(path: &str) -> Self {
-        let (user, directive) = (user(), sandbox_directive(path));
+        let (user, directive) = (sandbox::user(), sandbox::directive(path));
         warn!(
             path,
             "files: {user} may not read {path}; check its mode and owner, and {directive} of the unit"
@@ -85,24 +87,6 @@ impl Refusal {
     }
 }
 
-/// The directive of systemd.exec(5) that most likely hides a path.
-fn sandbox_directive(path: &str) -> &'static str {
-    let is_below = |tops: &[&str]| tops.iter().any(|top| Path::new(path).starts_with(top));
-    if is_below(&["/home", "/root", "/run/user"]) {
-        "ProtectHome="
-    } else if is_below(&["/tmp", "/var/tmp"]) {
-        "PrivateTmp="
-    } else {
-        "InaccessiblePaths= or TemporaryFileSystem="
-    }
-}
-
-/// Who we are. systemd sets `USER` with `User=`.
-fn user() -> String {
-    let uid = rustix::process::geteuid().as_raw();
-    std::env::var("USER").map_or_else(|_| format!("uid {uid}"), |name| format!("{name} (uid {uid})"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,12 +110,5 @@ mod tests {
         let root = |error| Refusal::of_root(Path::new("/srv"), error);
         assert_eq!(root(Errno::NOENT), Refusal::Status(StatusCode::INTERNAL_SERVER_ERROR));
         assert_eq!(root(Errno::ACCESS), Refusal::Status(StatusCode::FORBIDDEN));
-    }
-
-    #[test]
-    fn the_likely_directive_is_named() {
-        assert_eq!(sandbox_directive("/home/me/www"), "ProtectHome=");
-        assert_eq!(sandbox_directive("/var/tmp/x"), "PrivateTmp=");
-        assert_eq!(sandbox_directive("/homes"), "InaccessiblePaths= or TemporaryFileSystem=");
     }
 }

@@ -1,11 +1,13 @@
 //! Outside workers: the next job by lease, and what they tell of it.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
 use hyper::header::{HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
+use tokio::sync::futures::Notified;
 use tokio::time::{Instant, sleep_until};
 
 use super::document::{document, location};
@@ -15,6 +17,7 @@ use crate::handler::call::{Call, Instead};
 use crate::handler::{Body, RequestBody};
 use crate::job::{Queue, Work};
 use crate::schema::duration;
+use crate::server::Exchange;
 use crate::store::{Again, Ending, Job, JobId, Lease, Millis, Outcome, Progress, Refused, StoreError, now};
 
 /// No worker waits for longer.
@@ -27,6 +30,10 @@ const LARGEST: usize = 1 << 20;
 
 /// The largest input that stands in the lease's own answer, in bytes.
 const INPUT: u64 = 64 * 1024;
+
+/// So long a worker that has just come is held for: one that was told goodbye and asks again at once would otherwise be told
+/// so again and again before dormouse is asleep.
+const SETTLED: Duration = Duration::from_secs(1);
 
 /// How many bits a lease's token has, in bytes.
 const TOKEN: usize = 16;
@@ -43,6 +50,7 @@ impl Plan {
     /// `POST PATH/lease`.
     pub(super) async fn lease(&self, queue: &Arc<Queue>, call: &Call) -> Response<Body> {
         // A worker that asks is no use; one that gets something is.
+        let policy = call.exchange.policy();
         call.exchange.keeps_awake(false);
         let Work::Outside { lease } = self.settings.work else {
             return call.page(StatusCode::NOT_FOUND, None);
@@ -51,13 +59,13 @@ impl Plan {
             (Ok(wait), Ok(length)) => (wait.unwrap_or_default(), length.unwrap_or(lease)),
             (Err(why), _) | (_, Err(why)) => return call.explained(StatusCode::BAD_REQUEST, &why),
         };
-        let until = Instant::now() + wait.min(LONGEST_WAIT);
+        let (settled, until) = (Instant::now() + SETTLED, Instant::now() + wait.min(LONGEST_WAIT));
         loop {
             let mut told = std::pin::pin!(queue.changed.notified());
             told.as_mut().enable();
             match self.next(queue, call, length.min(LONGEST_LEASE)).await {
                 Ok(Some(job)) => {
-                    call.exchange.keeps_awake(true);
+                    call.exchange.keeps_awake(policy);
                     queue.jobs.told(job.id);
                     return self.leased(queue, call, &job).await;
                 }
@@ -68,18 +76,9 @@ impl Plan {
                 Ok(next) => next,
                 Err(error) => return store_failed(call, &error),
             };
-            let quiet = Quiet;
-            let turn = tokio::select! {
-                () = told => Turn::Look,
-                () = until_due(next) => Turn::Look,
-                () = sleep_until(until) => Turn::Nothing { leaves: false },
-                () = call.exchange.draining() => Turn::Nothing { leaves: true },
-            };
-            match turn {
-                // A process that has committed to leave gives nothing away.
-                Turn::Look if quiet.end() => {}
-                Turn::Look => return nothing(true),
-                Turn::Nothing { leaves } => return nothing(leaves),
+            let event = event(&call.exchange, told, next, until);
+            if let Turn::Nothing { leaves } = wait_for(&call.exchange, event, settled).await {
+                return nothing(leaves);
             }
         }
     }
@@ -203,10 +202,33 @@ impl Plan {
     }
 }
 
-struct Quiet;
-impl Quiet {
-    fn end(self) -> bool {
-        true
+/// Waits for what comes first.
+async fn event(
+    exchange: &Exchange,
+    told: Pin<&mut Notified<'_>>,
+    next: Option<Millis>,
+    until: Instant,
+) -> Turn {
+    tokio::select! {
+        () = told => Turn::Look,
+        () = until_due(next) => Turn::Look,
+        () = sleep_until(until) => Turn::Nothing { leaves: false },
+        () = exchange.draining() => Turn::Nothing { leaves: true },
+    }
+}
+
+/// Waits for an event, and does not keep dormouse awake for it.
+async fn wait_for(exchange: &Exchange, event: impl Future<Output = Turn>, settled: Instant) -> Turn {
+    let mut event = pin!(event);
+    tokio::select! {
+        turn = &mut event => return turn,
+        () = sleep_until(settled) => {}
+    }
+    let quiet = exchange.wait_quietly();
+    match event.await {
+        // A process that has committed to leave gives nothing away.
+        Turn::Look if !quiet.end() => Turn::Nothing { leaves: true },
+        turn => turn,
     }
 }
 

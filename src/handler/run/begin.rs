@@ -123,7 +123,7 @@ impl Plan {
             finishes: !self.ends_with_client,
             until,
             control: call.exchange.control(),
-            _keeps: (hold, self.roster.enter(format!("command {}", self.path)), place),
+            _keeps: (hold, self.roster.enter("command", self.path.clone()), place),
         };
         Ok(Running::watch(started, lines, input, terms))
     }

@@ -2,7 +2,7 @@ mod log;
 mod starting;
 
 use rustix::io::Errno;
-use rustix::process::{getpgid, kill_process};
+use rustix::process::{PidfdFlags, getpgid, kill_process, pidfd_open};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 

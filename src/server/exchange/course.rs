@@ -2,12 +2,13 @@
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use hyper::Method;
 
-use super::{ENDLESS, Exchange, Held, Inner, KeepsAwake, PARTS, Part};
+use super::{ENDLESS, Exchange, HELD, Held, Inner, KeepsAwake, Own, PARTS, Part};
+use crate::lifecycle::Hold;
 use crate::server::patience::Patience;
 use crate::server::record::Record;
 use crate::server::shared::{Shared, Stage};
@@ -24,8 +25,9 @@ impl Exchange {
             policy: AtomicU8::new(KeepsAwake::Yes as u8),
             part: AtomicU8::new(Part::Asked as u8),
             held: AtomicU8::new(Held::Yes as u8),
-            holds: AtomicBool::new(false),
+            own: Mutex::default(),
             is_sent_off: AtomicBool::new(false),
+            is_in_vain: AtomicBool::new(false),
             is_stream: AtomicBool::new(false),
             body_limit: AtomicU64::new(0),
             route: OnceLock::new(),
@@ -34,7 +36,7 @@ impl Exchange {
 
     /// Whether it is served, and no noise.
     pub(in crate::server) fn counts(&self) -> bool {
-        self.policy() != KeepsAwake::No
+        self.policy() != KeepsAwake::No && !self.0.is_in_vain.load(Acquire)
     }
 
     /// Whether its end restarts the clock.
@@ -44,21 +46,26 @@ impl Exchange {
 
     /// Whether it is held for; what its policy says of a stream was decided when its head was given.
     pub(in crate::server) fn is_held(&self) -> bool {
-        self.0.held.load(Acquire) == Held::Yes as u8
+        self.held() == Held::Yes
     }
 
     /// Whether its bytes restart the clock though it is not held for.
     pub(in crate::server) fn stirs(&self) -> bool {
-        self.0.held.load(Acquire) == Held::NoButStirs as u8
+        self.held() == Held::NoButStirs
     }
 
-    /// Notes whether it is held for by itself, not with its connection.
-    pub(in crate::server) fn set_holds(&self, holds: bool) {
-        self.0.holds.store(holds, Release);
+    /// Whether it waits quietly.
+    pub(in crate::server) fn waits(&self) -> bool {
+        self.held() == Held::Waits
     }
 
-    pub(in crate::server) fn holds(&self) -> bool {
-        self.0.holds.load(Acquire)
+    /// It is held for by itself, not only with its connection.
+    pub(in crate::server) fn set_hold(&self, hold: Hold) {
+        self.own().hold = Some(hold);
+    }
+
+    pub(in crate::server) fn has_hold(&self) -> bool {
+        self.own().hold.is_some()
     }
 
     /// How long its body is waited for, if that is not for ever.
@@ -105,37 +112,78 @@ impl Exchange {
         let is_stream = part == Part::Answer && self.0.is_stream.load(Acquire);
         let part = if is_stream { Part::Stream } else { part };
         self.0.part.store(part as u8, Release);
-        let held = match self.policy() {
-            _ if part == Part::Answer => return,
-            KeepsAwake::Yes => return,
-            KeepsAwake::WhileActive => Held::NoButStirs,
-            KeepsAwake::No => Held::No,
+        if part == Part::Answer && self.is_held() {
+            return;
+        }
+        let mut own = self.own();
+        let held = match (self.held(), self.policy()) {
+            (Held::Waits, _) => Held::No, // it was asked to end, and this is its answer
+            (Held::Yes, KeepsAwake::WhileActive) => Held::NoButStirs,
+            (Held::Yes, KeepsAwake::No) => Held::No,
+            _ => return,
         };
-        self.0.record.unheld.begin(held == Held::NoButStirs);
-        self.0.held.store(held as u8, Release);
+        self.set_held(&own, held);
+        own.hold = None;
+        drop(own);
         if self.0.shared.stage() == Stage::CloseIdle {
             self.send_off(); // the others were at the beginning of that stage
             self.0.shared.draining.notify_waiters();
         }
     }
 
-    /// The stream, if it is one, is over.
-    pub(in crate::server) fn end_stream(&self) {
-        let held = self.0.held.swap(Held::Yes as u8, AcqRel);
-        if held != Held::Yes as u8 {
-            self.0.record.unheld.end(held == Held::NoButStirs as u8);
+    /// It is over; the hold of its own, for whoever has something to note before that ends. An upgraded HTTP/1 connection
+    /// goes on as the request: until the connection is closed.
+    pub(in crate::server) fn end(&self) -> Option<Hold> {
+        let mut own = self.own();
+        own.is_over = true;
+        if self.part() != Part::Upgrade {
+            self.set_held(&own, Held::Yes);
+        }
+        own.hold.take()
+    }
+
+    /// Asks whoever is not held for to end. What it still says, and its end, restart no clock.
+    pub(in crate::server) fn send_off(&self) {
+        let own = self.own();
+        if self.is_held() || self.0.is_sent_off.swap(true, AcqRel) {
+            return;
+        }
+        if self.stirs() {
+            self.set_held(&own, Held::No);
+        }
+        if self.part() == Part::Upgrade {
+            self.0.record.counts.store(false, Release);
         }
     }
 
-    /// Asks a stream that is not held for to end. What it still says, and its end, restart no clock.
-    pub(in crate::server) fn send_off(&self) {
-        if self.0.held.load(Acquire) == Held::Yes as u8 || self.0.is_sent_off.swap(true, AcqRel) {
-            return;
+    pub(super) fn own(&self) -> MutexGuard<'_, Own> {
+        self.0.own.lock().unwrap_or_else(PoisonError::into_inner) // it is whole after any panic
+    }
+
+    pub(super) fn held(&self) -> Held {
+        HELD[usize::from(self.0.held.load(Acquire))]
+    }
+
+    /// Notes whether it is held for, also with its connection.
+    pub(super) fn set_held(&self, _locked: &Own, held: Held) {
+        let before = HELD[usize::from(self.0.held.swap(held as u8, AcqRel))];
+        self.0.record.unheld.change(before.as_unheld(), held.as_unheld());
+        match (before, held) {
+            (Held::Waits, Held::Waits) => {}
+            (Held::Waits, _) => _ = self.0.shared.waiting.fetch_sub(1, Release),
+            (_, Held::Waits) => _ = self.0.shared.waiting.fetch_add(1, Release),
+            _ => {}
         }
-        let held = self.0.held.swap(Held::No as u8, AcqRel);
-        self.0.record.unheld.calm(held == Held::NoButStirs as u8);
-        if self.part() == Part::Upgrade {
-            self.0.record.counts.store(false, Release);
+    }
+}
+
+impl Held {
+    /// As what it is counted with its connection: not at all, or whether its bytes restart the clock.
+    fn as_unheld(self) -> Option<bool> {
+        match self {
+            Self::Yes => None,
+            Self::No | Self::Waits => Some(false),
+            Self::NoButStirs => Some(true),
         }
     }
 }

@@ -177,7 +177,7 @@ impl<T: Transport> Framed<T> {
         record.reading_since.store(self.link.shared.activity.since_origin(), Relaxed);
     }
 
-    /// What has been handed to the kernel may be part of a stream that is not held for.
+    /// What has been handed to the kernel may be part of a stream that is not held for, or the request waits quietly.
     fn release_hold(&mut self) {
         if self.link.record.unheld.count() > 0 {
             self.hold = None;
@@ -292,6 +292,9 @@ impl<T: Transport> Write for Framed<T> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // hyper flushes its transport only when its own buffer is empty: what was answered is with the kernel.
         let this = self.get_mut();
+        if let Some(hold) = this.link.record.regained.take() {
+            this.hold = Some(hold);
+        }
         if this.link.record.is_answered.load(Relaxed) {
             this.answered(cx);
         } else if matches!(this.turn, Turn::Answer) {

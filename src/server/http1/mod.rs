@@ -107,6 +107,8 @@ fn finished<T: Transport>(link: &Link<T>, result: &hyper::Result<()>) -> End {
     }
     match result {
         _ if link.record.state() == State::Tunnel => End::Over,
+        // Idle, it would be closed now anyway; held for, it would call the process back.
+        Ok(()) if link.record.state() == State::Idle && link.shared.closes_idle() => End::Quiet,
         Ok(()) => End::Answered,
         // hyper has answered a head it could not parse by itself; the client is to read that.
         Err(_) if is_parse_error => End::Answered,

@@ -67,6 +67,18 @@ impl<T: Transport> Followed<T> {
             self.hold = None;
         }
     }
+
+    /// Streams may have begun to wait quietly, or waited enough, and neither moves a byte.
+    fn note_waiting(&mut self) {
+        if let Some(hold) = self.link.record.regained.take() {
+            self.hold = Some(hold);
+        }
+        // All of them begun: else the hold is that of what is still to come. It is not taken here: what is left to write
+        // of a stream that was asked to end, to a client that does not take it, is not to be waited for.
+        if self.streams.any_ever() && self.streams.open() <= self.link.record.unheld.count() {
+            self.hold = None;
+        }
+    }
 }
 
 impl<T: Transport> Read for Followed<T> {
@@ -121,6 +133,7 @@ impl<T: Transport> Write for Followed<T> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().note_waiting();
         Poll::Ready(Ok(())) // what was written is with the kernel
     }
 

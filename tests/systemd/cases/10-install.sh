@@ -16,14 +16,15 @@ only_the_socket_is_enabled() {
 verify_is_clean() {
     local output
     output=$(inside systemd-analyze verify --man=no \
-        /usr/lib/systemd/system/{dormouse.socket,dormouse.service} \
-        /usr/lib/systemd/system/dormouse@.socket /usr/lib/systemd/system/dormouse@.service 2>&1)
+        /usr/lib/systemd/system/dormouse{,@}.{socket,service} \
+        /usr/lib/systemd/system/dormouse-jobs{,@}.{path,service} 2>&1)
     equal 'systemd-analyze verify' '' "$output"
 }
 
 sandbox_is_tight() {
     # The threshold is the score times ten.
     inside systemd-analyze security --offline=yes --threshold=25 /usr/lib/systemd/system/dormouse.service | tail -n 1
+    inside systemd-analyze security --offline=yes --threshold=15 /usr/lib/systemd/system/dormouse-jobs.service | tail -n 1
 }
 
 shows_the_welcome_page() {

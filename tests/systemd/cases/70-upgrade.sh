@@ -1,22 +1,4 @@
 # shellcheck shell=bash disable=SC2329
-# repacked VERSION [SED...]: the package again as another version, its dormouse.socket edited; prints the path.
-repacked() {
-    local version=$1 folder=$MACHINE_DIR/repack
-    shift
-    rm -rf "$folder"
-    dpkg-deb --raw-extract "$DEB" "$folder"
-    sed -i "s/^Version: .*/Version: $version/" "$folder/DEBIAN/control"
-    printf '\n%s\n' "$version" >>"$folder/usr/bin/dormouse" # another program, which does the same
-    [[ $# == 0 ]] || sed -i "$@" "$folder/usr/lib/systemd/system/dormouse.socket"
-    dpkg-deb --build --root-owner-group "$folder" "$MACHINE_DIR/$version.deb" >/dev/null
-    put "/root/$version.deb" <"$MACHINE_DIR/$version.deb"
-    echo "/root/$version.deb"
-}
-
-ids_of() {
-    local unit
-    for unit in "$@"; do property "$unit" InvocationID; done
-}
 # runs_version UNIT VERSION: the program it runs is the one that this version brought.
 runs_version() {
     local program

@@ -73,3 +73,22 @@ download_is_whole() {
     inside cmp /srv/www/large /tmp/large
     inside rm -r /tmp/large /srv/www
 }
+
+# repacked VERSION [SED...]: the package again as another version, its dormouse.socket edited; prints the path.
+repacked() {
+    local version=$1 folder=$MACHINE_DIR/repack
+    shift
+    rm -rf "$folder"
+    dpkg-deb --raw-extract "$DEB" "$folder"
+    sed -i "s/^Version: .*/Version: $version/" "$folder/DEBIAN/control"
+    printf '\n%s\n' "$version" >>"$folder/usr/bin/dormouse" # another program, which does the same
+    [[ $# == 0 ]] || sed -i "$@" "$folder/usr/lib/systemd/system/dormouse.socket"
+    dpkg-deb --build --root-owner-group "$folder" "$MACHINE_DIR/$version.deb" >/dev/null
+    put "/root/$version.deb" <"$MACHINE_DIR/$version.deb"
+    echo "/root/$version.deb"
+}
+
+ids_of() {
+    local unit
+    for unit in "$@"; do property "$unit" InvocationID; done
+}

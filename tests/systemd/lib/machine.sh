@@ -24,6 +24,18 @@ overlay_root() {
 # boot_machine BASE: returns when systemd inside says that it is up.
 boot_machine() {
     overlay_root "$1"
+    start_machine
+}
+
+# Its disk stays. Not in a check, which is a subshell: what is known of the machine changes.
+reboot_machine() {
+    inside systemctl poweroff 2>/dev/null || true # it may be gone before it has answered
+    wait_until 60 gone "$NSPAWN"
+    wait "$NSPAWN" 2>/dev/null || true
+    start_machine
+}
+
+start_machine() {
     local options=(--directory="$MACHINE_ROOT" --machine="$MACHINE" --register=no --private-network --boot --quiet)
     # Without a systemd outside there is no scope to be had, and without a cgroup of its own the machine would
     # share its services with every other one that runs.

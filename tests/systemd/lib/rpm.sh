@@ -5,6 +5,7 @@ rpm_is_complete() {
     local files scripts file
     files=$(rpm -qpl "$DORMOUSE_RPM")
     for file in /usr/bin/dormouse /usr/lib/systemd/system/dormouse{,@}.{socket,service} \
+        /usr/lib/systemd/system/dormouse-jobs{,@}.{path,service} \
         /usr/lib/systemd/system-preset/80-dormouse.preset /usr/lib/sysusers.d/dormouse.conf \
         /usr/lib/systemd/catalog/dormouse.catalog /usr/share/dormouse/{dormouse.schema.json,programs.conf} \
         /usr/share/polkit-1/rules.d/50-dormouse.rules \
@@ -99,7 +100,9 @@ rpm_upgrade() {
     stub_systemctl
     scriptlet preinstall 2
     scriptlet postinstall 2
-    not_called '^(start|stop|restart|try-restart)'
+    not_called '^(start|stop|restart|try-restart) .*(\.socket|dormouse\.service|dormouse@)'
+    called 'restart dormouse-jobs.path dormouse-jobs@blog.path'
+    called 'try-restart dormouse-jobs\*.service'
     scriptlet preuninstall 1
     equal 'calls of the old preun' '' "$(cat "$WORK/calls")"
     scriptlet postuninstall 1

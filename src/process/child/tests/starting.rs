@@ -1,9 +1,11 @@
 //! How it is found, what it is given, and why it cannot be started.
 
+use std::collections::HashSet;
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
+use std::process;
 use std::sync::Arc;
 
 use super::super::*;
@@ -72,6 +74,22 @@ async fn it_gets_no_other_descriptor() {
 }
 
 #[tokio::test]
+async fn signals_are_as_before_rust_came() {
+    let mut log = Log::start();
+    let mut child = Child::start(&program(&["grep", "^Sig", "/proc/self/status"])).expect("it starts");
+    assert!(ended(&mut child).await.is_success());
+    let signals = |text: &str, set: &str| {
+        let line = text.lines().find_map(|line| line.split_once(set)).map(|(_, bits)| bits.trim());
+        u64::from_str_radix(line.expect("the kernel says it"), 16).expect("bits")
+    };
+    let own = std::fs::read_to_string("/proc/thread-self/status").expect("a file");
+    let (own, its) = (|set| signals(&own, set), log.there_is().join("\n"));
+    assert_eq!(signals(&its, "SigBlk:"), own("SigBlk:"));
+    let pipe = 1 << (Signal::PIPE.as_raw() - 1);
+    assert_eq!((own("SigIgn:") & pipe, signals(&its, "SigIgn:")), (pipe, own("SigIgn:") & !pipe));
+}
+
+#[tokio::test]
 async fn stdin_is_empty() {
     let mut child = Child::start(&program(&["cat"])).expect("it starts");
     assert!(ended(&mut child).await.is_success());
@@ -110,6 +128,11 @@ async fn what_cannot_be_run_says_why_at_once() {
     folder.put("orphan", "#!/nonexistent/interpreter\n", "755");
     folder.put("text", "hello\n", "755");
     let listener = Arc::new(OwnedFd::from(TcpListener::bind("127.0.0.1:0").expect("a port")));
+    let children = || {
+        let children = std::fs::read_to_string("/proc/thread-self/children").expect("a file");
+        children.split(' ').map(str::to_owned).collect::<HashSet<_>>()
+    };
+    let before = children();
     let error_of = |run: &[&str], dir: &str| {
         let mut program = program(run);
         program.dir = folder.0.join(dir);
@@ -122,8 +145,8 @@ async fn what_cannot_be_run_says_why_at_once() {
         (error_of(&[], ""), "`run` names no program"),
         (error_of(&["no-such-program"], ""), "there is no program no-such-program in PATH (/"),
         (error_of(&[""], ""), "there is no program  in PATH"),
-        (error_of(&["./absent"], ""), "there is no program ./absent; see `run`"),
-        (error_of(&["./plain"], ""), "cannot run ./plain: our user may not execute it"),
+        (error_of(&["./absent"], ""), "there is no program ./absent for "),
+        (error_of(&["./plain"], ""), "cannot run ./plain: it may not execute it"),
         (error_of(&["./plain"], ""), " - Permission denied"),
         (error_of(&["./orphan"], ""), "the interpreter that its first line names"),
         (error_of(&["./text"], ""), "a script whose first line does not begin with #!"),
@@ -137,6 +160,7 @@ async fn what_cannot_be_run_says_why_at_once() {
             "{error:?} has no {expected:?}"
         );
     }
+    assert!(children().is_subset(&before));
 }
 
 #[tokio::test]

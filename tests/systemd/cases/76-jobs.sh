@@ -19,7 +19,12 @@ is_done() { [[ $(state_of_job "$1") == "done" ]]; }
 ran() { inside cat "$STATE/ran" 2>/dev/null | grep -c "$1" || true; }
 has_run() { (($(ran "$1") >= $2)); }
 no_marker() { inside test ! -e "$STATE/jobs/due"; }
-anew() { inside rm -f "$STATE/ran"; configure "$@"; }
+# No job of the case before.
+anew() {
+    inside systemctl --quiet stop dormouse.service
+    inside rm -rf "$STATE/ran" "$STATE/jobs"
+    configure "$@"
+}
 
 result_outlasts_the_sleep() {
     anew "$FAST_SLEEP$(job_route '["wc", "-c"]')"
@@ -82,12 +87,13 @@ stopped_with_the_socket_it_stays() {
 
 # Meanwhile nothing runs but what waits.
 sleeps_until_a_retry() {
+    # shellcheck disable=SC2016
     anew "$FAST_SLEEP$(job_route '["sh", "-c", "echo began >>ran; test $JOB_ATTEMPT = 2"]' 'retries = 1' 'backoff = "45s"')"
     local mark
     mark=$(journal_mark)
     submit >/dev/null
     wait_until 10 has_slept_since "$mark"
-    nothing_but_the_wait
+    nothing_lingers
     waits
     equal 'attempts' 1 "$(ran began)"
     mark=$(journal_mark)
@@ -97,7 +103,6 @@ sleeps_until_a_retry() {
     no_marker
     no_failed_unit
 }
-nothing_but_the_wait() { [[ $(processes_of_dormouse) != */usr/bin/dormouse* ]]; }
 
 # A worker that waits for a job is told goodbye, and costs nothing; the job is for the next who asks.
 worker_may_wait() {

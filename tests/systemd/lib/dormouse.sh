@@ -84,7 +84,7 @@ repacked() {
     sed -i "s/^Version: .*/Version: $version/" "$folder/DEBIAN/control"
     printf '\n%s\n' "$version" >>"$folder/usr/bin/dormouse" # another program, which does the same
     [[ $# == 0 ]] || sed -i "$@" "$folder/usr/lib/systemd/system/dormouse.socket"
-    dpkg-deb --build --root-owner-group "$folder" "$MACHINE_DIR/$version.deb" >/dev/null
+    dpkg-deb --build -Znone --root-owner-group "$folder" "$MACHINE_DIR/$version.deb" >/dev/null
     put "/root/$version.deb" <"$MACHINE_DIR/$version.deb"
     echo "/root/$version.deb"
 }

@@ -13,7 +13,8 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group, setpriority_pgrp, waitid, waitpid,
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, getpriority_process, kill_process_group,
+    setpriority_process, waitid, waitpid,
 };
 use signal_hook::low_level::signal_name;
 use tokio::io::Interest;
@@ -97,7 +98,7 @@ impl Child {
         let Born { pid, pidfd, stdin, stdout, stderr } = program.spawn(streams.stdin)?;
         let leader = Leader::watch(pid, pidfd).map_err(error)?;
         if let Some(nice) = program.nice {
-            leader.set_nice(nice, &program.owner);
+            leader.check_nice(nice, &program.owner);
         }
         // Should this fail, the leader is killed by being dropped.
         let stdin = stdin.map(pipe::Sender::from_owned_fd).transpose().map_err(error)?;
@@ -170,9 +171,13 @@ impl Leader {
         Ok(Self { pid, watched: Some(watched?), status: None })
     }
 
-    /// Makes it nicer, and whatever it may have started already. It runs on if that may not be.
-    fn set_nice(&self, nice: i32, owner: &Owner) {
-        if let Err(error) = setpriority_pgrp(Some(self.pid), nice) {
+    /// Looks whether it is as nice as it should be, which it was to see to before its first instruction. It runs on if
+    /// that may not be.
+    fn check_nice(&self, nice: i32, owner: &Owner) {
+        if getpriority_process(Some(self.pid)) == Ok(nice) {
+            return;
+        }
+        if let Err(error) = setpriority_process(Some(self.pid), nice) {
             tracing::warn!(
                 %error,
                 "{owner}: cannot set its priority to {nice} (`nice`): {error}; a limit or the unit's sandbox forbids it, \

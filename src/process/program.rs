@@ -167,7 +167,7 @@ impl Program {
             pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from).map_err(process_error)?;
         let streams = [stdin.as_fd(), writes.as_fd(), complains.as_fd()];
         let socket = self.socket.as_ref().map(|socket| socket.as_fd());
-        let (pid, pidfd) = Birth { image, dir, streams, socket }
+        let (pid, pidfd) = Birth { image, dir, streams, socket, nice: self.nice }
             .give()
             .map_err(|source| StartError::Run { owner: owner(), program, source })?;
         Ok(Born { pid, pidfd, stdin: ours, stdout, stderr })

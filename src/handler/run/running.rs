@@ -20,7 +20,7 @@ use crate::guard::{BodyError, Place, RequestBody};
 use crate::handler::call::Call;
 use crate::lifecycle::Hold;
 use crate::process::{Ended, Entry, Line, Owner, Started};
-use crate::server::Control;
+use crate::server::Exchange;
 
 /// How long a program has to end after SIGTERM, before SIGKILL.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -46,7 +46,7 @@ impl Input {
     }
 }
 
-/// Why a program is to end before it does by itself.
+/// What whoever makes the answer says to the task.
 #[derive(Debug)]
 pub(super) enum Stop {
     /// Its client has left; what it still prints nobody reads.
@@ -57,13 +57,49 @@ pub(super) enum Stop {
     Wrong,
 }
 
+/// Why a program is to end before it does by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Why {
+    #[error("its client has left")]
+    Left,
+    #[error("its client has left before its request was whole")]
+    LeftEarly,
+    #[error("its request is larger than limits.body")]
+    TooLarge,
+    #[error("its request does not go on (timeouts.body)")]
+    Stalled,
+    #[error("it takes longer than it may (timeouts)")]
+    TimedOut,
+    #[error("what it prints is no answer")]
+    Wrong,
+    #[error("dormouse leaves")]
+    Leaving,
+}
+
+impl From<&BodyError> for Why {
+    fn from(error: &BodyError) -> Self {
+        match error {
+            BodyError::TooLarge => Self::TooLarge,
+            BodyError::TimedOut => Self::Stalled,
+            BodyError::Broken(_) => Self::LeftEarly,
+        }
+    }
+}
+
 /// How a program has ended.
 #[derive(Debug)]
 pub(super) struct End {
     /// Its last words.
     pub ended: Ended,
     /// Why it had to.
-    pub why: Option<&'static str>,
+    pub why: Option<Why>,
+}
+
+impl End {
+    /// Whether it did what it was run for.
+    pub fn is_success(&self) -> bool {
+        self.why.is_none() && self.ended.is_success()
+    }
 }
 
 /// A program that runs for a request.
@@ -85,8 +121,8 @@ pub(super) struct Terms {
     pub finishes: bool,
     /// When its time is over.
     pub until: Option<Instant>,
-    /// Dormouse itself.
-    pub control: Control,
+    /// Its request.
+    pub exchange: Exchange,
     /// What it keeps until it is gone.
     pub _keeps: (Hold, Entry, Place),
 }
@@ -97,9 +133,8 @@ impl Running {
         let (stop, stopped) = oneshot::channel();
         let (tell, end) = oneshot::channel();
         let Started { child, stdin, stdout } = started;
-        let feeding = feed(stdin, input);
         tokio::spawn(async move {
-            let end = Watch { child, stopped, terms }.until_over(feeding).await;
+            let end = Watch { child, stdin, stopped, terms }.until_over(input).await;
             let _ = tell.send(end); // nobody may want to know
         });
         Self { stdout, lines, stop: Some(stop), end, ended: None }
@@ -141,36 +176,41 @@ impl Drop for Running {
     }
 }
 
-/// Gives a program its input; only what is wrong with that is an error, not that the program does not read it.
-async fn feed(stdin: Option<pipe::Sender>, input: Input) -> Result<(), BodyError> {
-    let Some(mut stdin) = stdin else { return Ok(()) };
-    let mut body = match input {
-        Input::Empty => return Ok(()),
-        Input::Memory(bytes) => {
-            let _ = stdin.write_all(&bytes).await;
-            return Ok(());
-        }
-        Input::Stream(body) => body,
-    };
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame?.into_data() else { continue };
-        if stdin.write_all(&data).await.is_err() {
-            return Ok(());
+/// Gives a program its input, and closes its stdin at the end of that. What is wrong with the input is an error, not that
+/// the program does not read it; then stdin stays open, or the program would take a part for the whole.
+async fn feed(stdin: &mut Option<pipe::Sender>, input: Input) -> Result<(), BodyError> {
+    if let Some(stdin) = stdin {
+        match input {
+            Input::Empty => {}
+            Input::Memory(bytes) => {
+                let _ = stdin.write_all(&bytes).await;
+            }
+            Input::Stream(mut body) => {
+                while let Some(frame) = body.frame().await {
+                    let Ok(data) = frame?.into_data() else { continue };
+                    if stdin.write_all(&data).await.is_err() {
+                        break;
+                    }
+                }
+            }
         }
     }
+    *stdin = None;
     Ok(())
 }
 
 struct Watch {
     child: crate::process::Child,
+    /// Closed only when all of its input has been read, or after it has ended.
+    stdin: Option<pipe::Sender>,
     stopped: oneshot::Receiver<Stop>,
     terms: Terms,
 }
 
 impl Watch {
     /// Waits until the program is gone, by itself or because it had to.
-    async fn until_over(mut self, feeding: impl Future<Output = Result<(), BodyError>>) -> End {
-        let why = match self.until_stopped(feeding).await {
+    async fn until_over(mut self, input: Input) -> End {
+        let why = match self.until_stopped(input).await {
             Ok(ended) => return End { ended, why: None },
             Err(why) => why,
         };
@@ -181,13 +221,11 @@ impl Watch {
     }
 
     /// Its own end, or why it must end.
-    async fn until_stopped(
-        &mut self,
-        feeding: impl Future<Output = Result<(), BodyError>>,
-    ) -> Result<Ended, &'static str> {
-        let Self { child, stopped, terms } = self;
-        let mut feeding = pin!(feeding);
+    async fn until_stopped(&mut self, input: Input) -> Result<Ended, Why> {
+        let Self { child, stdin, stopped, terms } = self;
+        let mut feeding = pin!(feed(stdin, input));
         let (mut is_fed, mut is_alone) = (false, false);
+        let control = terms.exchange.control();
         let mut ended = pin!(child.exited());
         let mut over = pin!(async {
             match terms.until {
@@ -199,21 +237,23 @@ impl Watch {
             tokio::select! {
                 biased;
                 ended = &mut ended => return Ok(ended),
+                () = control.cut() => return Err(Why::Leaving), // its client is cut off by it, too
                 stop = &mut *stopped, if !is_alone => match stop {
-                    Ok(Stop::TimedOut) => return Err("it takes longer than it may (timeouts)"),
-                    Ok(Stop::Wrong) => return Err("what it prints is no answer"),
+                    Ok(Stop::TimedOut) => return Err(Why::TimedOut),
+                    Ok(Stop::Wrong) => return Err(Why::Wrong),
                     Ok(Stop::Left(stdout)) if terms.finishes => {
                         is_alone = true;
                         stdout.map(|stdout| tokio::spawn(output::discard(stdout)));
                     }
-                    Ok(Stop::Left(_)) | Err(_) => return Err("its client has left"),
+                    Ok(Stop::Left(_)) | Err(_) => return Err(Why::Left),
                 },
+                // One that reads nothing keeps whoever makes its answer from being asked.
+                () = terms.exchange.gone(), if !terms.finishes => return Err(Why::Left),
                 fed = &mut feeding, if !is_fed => match fed {
                     Ok(()) => is_fed = true,
-                    Err(_) => return Err("its client has left before its request was whole"),
+                    Err(error) => return Err((&error).into()),
                 },
-                () = &mut over => return Err("it takes longer than it may (timeouts.total)"),
-                () = terms.control.cut() => return Err("dormouse leaves"),
+                () = &mut over => return Err(Why::TimedOut),
             }
         }
     }

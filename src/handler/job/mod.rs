@@ -17,16 +17,17 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use super::call::Call;
 use super::{Answer, Body, Handler, Needs, RequestBody, RequestContext, RouteShape, Verb};
-use crate::command::{Command, keys};
+use crate::command::Command;
 use crate::job::{Queue, Settings, Work};
 use crate::log::chain;
 use crate::route::MethodSet;
-use crate::schema::{self, Fault, Key, Kind, Methods, Reader};
+use crate::schema::{self, Fault, Key, Methods, Reader};
 use crate::store::{JobId, StoreError};
-use crate::verify::{self, Verify};
+use crate::verify::Verify;
 
 mod document;
 mod events;
+mod keys;
 mod lease;
 mod list;
 mod page;
@@ -34,80 +35,7 @@ mod status;
 mod submit;
 mod time;
 
-const JOB: Key = Key::new(
-    "job",
-    Kind::List,
-    "Accepts each request with 202 when it is on disk, and runs this program with these arguments for it later; the \
-     request's body is its input. Placeholders and environment are those of `run`.",
-)
-.example(r#"["/usr/local/bin/convert", "{query.size}"]"#);
-const PULL: Key = Key::new(
-    "pull",
-    Kind::Boolean,
-    "true: as `job`, but nothing is run. Outside workers take the jobs: POST PATH/lease?wait=30s.",
-);
-const WORKERS: Key =
-    Key::new("workers", Kind::Integer { least: 1, most: 1 << 10 }, "How many of its jobs run at once.")
-        .default("1")
-        .example("4");
-const QUEUE: Key = Key::new(
-    "queue",
-    Kind::Integer { least: 1, most: 1 << 30 },
-    "How many jobs may wait; more are answered 503 with Retry-After.",
-)
-.default("1000");
-const RETRIES: Key = Key::new(
-    "retries",
-    Kind::Integer { least: 0, most: 1 << 16 },
-    "How many times a job that has failed is tried again.",
-)
-.default("0")
-.example("5");
-const BACKOFF: Key = Key::new(
-    "backoff",
-    Kind::Duration { least: Duration::from_millis(1) },
-    "How long after its first failure; twice as long after each further one, a day at most. Meanwhile dormouse may sleep.",
-)
-.default("30s");
-const KEEP: Key = Key::new(
-    "keep",
-    Kind::Duration { least: Duration::from_secs(1) },
-    "How long the result of a job, and its output, can be asked for.",
-)
-.default("7 days");
-const OUTPUT: Key =
-    Key::new("output", Kind::Size, "How much of a job's output is kept; the rest is left out.")
-        .default("1 MiB");
-const FILE: Key = Key::new(
-    "file",
-    Kind::Text,
-    "The part of a form (multipart/form-data, as browsers and curl -F send it) that is the job's input; the others are \
-     {form.NAME}.",
-)
-.example("upload");
-const LEASE: Key = Key::new(
-    "lease",
-    Kind::Duration { least: Duration::from_secs(1) },
-    "For how long a worker has a job, unless it asks for more time (POST PATH/ID/renew); then the next worker gets it.",
-)
-.default("60s");
-
-const JOB_KEYS: [Key; 13] = [
-    WORKERS,
-    QUEUE,
-    RETRIES,
-    BACKOFF,
-    KEEP,
-    OUTPUT,
-    FILE,
-    keys::ALLOW,
-    keys::WHEN,
-    keys::ENV,
-    keys::DIR,
-    keys::NICE,
-    verify::VERIFY,
-];
-const PULL_KEYS: [Key; 8] = [LEASE, QUEUE, RETRIES, BACKOFF, KEEP, FILE, keys::WHEN, verify::VERIFY];
+use keys::{BACKOFF, FILE, JOB, JOB_KEYS, KEEP, LEASE, OUTPUT, PULL, PULL_KEYS, QUEUE, RETRIES, WORKERS};
 
 const BASE: schema::Verb = schema::Verb {
     methods: Methods::Only(&["POST", "PUT"]),
@@ -163,6 +91,8 @@ struct Plan {
     methods: MethodSet,
     /// The largest body whose fields are read, in bytes.
     largest_read: usize,
+    /// No worker waits for longer.
+    longest_wait: Duration,
 }
 
 fn build(reader: &mut Reader<'_>, route: &RouteShape<'_>, operand: Option<&Key>) -> Option<Box<dyn Handler>> {
@@ -185,7 +115,15 @@ fn build(reader: &mut Reader<'_>, route: &RouteShape<'_>, operand: Option<&Key>)
     let queue = route.lasting.jobs.as_ref().map(|jobs| jobs.queue(route.place));
     let methods = route.methods.cloned().unwrap_or_else(|| BASE.methods.into());
     let settings = Arc::new(Settings { command: command?, ..settings? });
-    Some(Box::new(Route(Arc::new(Plan { settings, queue, verify: verify?, file, methods, largest_read }))))
+    Some(Box::new(Route(Arc::new(Plan {
+        settings,
+        queue,
+        verify: verify?,
+        file,
+        methods,
+        largest_read,
+        longest_wait: lease::longest_wait(route.waits),
+    }))))
 }
 
 /// All but the command.
@@ -226,7 +164,6 @@ const PARTS: [&str; 7] = ["events", "input", "output", "done", "fail", "progress
 
 impl Wanted {
     fn read(rest: &str) -> Option<Self> {
-        let rest = rest.trim_start_matches('/');
         match rest.split_once('/') {
             None if rest.is_empty() => Some(Self::Queue),
             None if rest == "lease" => Some(Self::Lease),
@@ -262,6 +199,18 @@ impl Plan {
             return call
                 .failed("job", "there is no state directory to keep jobs in; see STATE_DIRECTORY= or HOME=");
         };
+        let answer = self.answer_of(queue, call, body).await;
+        // Nobody drives the queue of outside workers, nor one whose jobs are all over.
+        queue.jobs.tidy_aside();
+        answer
+    }
+
+    async fn answer_of(
+        self: &Arc<Self>,
+        queue: &Arc<Queue>,
+        call: Arc<Call>,
+        body: RequestBody,
+    ) -> Response<Body> {
         let Some(wanted) = Wanted::read(&call.rest) else { return call.page(StatusCode::NOT_FOUND, None) };
         let is_here = self.settings.is_here();
         match (wanted, call.method()) {
@@ -269,7 +218,7 @@ impl Plan {
                 self.submit(queue, &call, body).await
             }
             (Wanted::Queue, &Method::GET | &Method::HEAD) => self.list(queue, &call).await,
-            (Wanted::Queue, _) => wrong_method(&call, "GET, HEAD, POST"),
+            (Wanted::Queue, _) => self.wrong_method_of_queue(&call),
             (Wanted::Lease, &Method::POST) if !is_here => self.lease(queue, &call).await,
             (Wanted::Lease, _) if !is_here => wrong_method(&call, "POST"),
             (Wanted::Job(id), &Method::GET | &Method::HEAD) => self.status(queue, &call, id).await,
@@ -285,6 +234,20 @@ impl Plan {
             (Wanted::Of(..), _) if !is_here => wrong_method(&call, "POST"),
             (Wanted::Lease | Wanted::Of(..), _) => call.page(StatusCode::NOT_FOUND, None),
         }
+    }
+}
+
+impl Plan {
+    fn wrong_method_of_queue(&self, call: &Call) -> Response<Body> {
+        let mut page = call.page(StatusCode::METHOD_NOT_ALLOWED, None);
+        let allowed = match self.methods.clone().and(&["GET"]) {
+            MethodSet::Only(methods) => methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", "),
+            MethodSet::Any => String::new(), // any is a submission
+        };
+        if let Ok(allowed) = HeaderValue::try_from(allowed) {
+            page.headers_mut().insert(ALLOW, allowed);
+        }
+        page
     }
 }
 

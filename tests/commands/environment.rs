@@ -102,6 +102,25 @@ fn it_starts_clean() {
 }
 
 #[test]
+fn the_limit_to_open_files_is_not_the_one_we_raised() {
+    let stage = Stage::sh("", "ulimit -Sn; ulimit -Hn; id -u");
+    let script = stage.path("limited");
+    let serve = stage.path("serve");
+    std::fs::write(&script, format!("#!/bin/sh\nulimit -Sn 777\nexec '{}'\n", serve.display()))
+        .expect("a file");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&script, mode).expect("it is ours");
+    let mut daemon = stage.site.unit.start_program(&script);
+    daemon.hear("READY=1");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", daemon.pid())).expect("it runs");
+    let own = limits.lines().find(|line| line.starts_with("Max open files")).expect("the kernel says it");
+    let own: Vec<_> = own.split_whitespace().collect();
+    assert_eq!(own[3], own[4], "we have raised ours");
+    let user = rustix::process::getuid().as_raw();
+    assert_eq!(stage.get("/").text(), format!("777\n{}\n{user}\n", own[4]));
+}
+
+#[test]
 fn a_priority_that_may_not_be_is_a_line_in_the_log() {
     // A limit of the process itself; root's capability is in the way, so it is only looked at without it.
     let (stage, daemon) = stage(&sh("/", "nice = -20", "nice"));

@@ -3,7 +3,7 @@
 use std::net::{Shutdown, TcpStream};
 
 use crate::harness::{Client, reset};
-use crate::program::{Fifo, Stage, gone, is_alive, kill, log, sh};
+use crate::program::{Fifo, Stage, gone, is_alive, kill, log, sh, until};
 use crate::site::SLOW;
 
 /// How a client leaves.
@@ -133,6 +133,36 @@ fn one_that_ignores_sigterm_is_killed() {
     gone(listens);
     assert!(pids.into_iter().all(is_alive), "it has five seconds");
     pids.into_iter().for_each(gone);
+}
+
+#[test]
+fn everybody_has_the_time_to_put_things_in_order() {
+    // The shell that leads dies at once; whoever tidies up prints more than a pipe takes.
+    let tidies = "trap 'seq 1 100000; seq 1 1000 >&2; touch FOLDER/tidy; exit 0' TERM; echo > FOLDER/here; \
+                  while :; do sleep 0.01; done";
+    let script = format!("sh -c \"{tidies}\" & wait");
+    let routes = sh("/", "", &script)
+        + &sh("/prints", "", &format!("echo begun; {script}"))
+        + &sh("/sse", "stream = \"sse\"", &script)
+        + &sh("/whole", "stream = false\ntimeouts = { request = \"300ms\" }", &script);
+    let stage = Stage::new(SLOW, &routes);
+    let here = stage.fifo("here");
+    let _daemon = stage.wake();
+    for target in ["/", "/prints", "/sse", "/whole"] {
+        for how in ALL {
+            let mut client = stage.client();
+            client.ask(target);
+            here.line();
+            match target {
+                "/whole" => assert_eq!(client.answer().status(), 504),
+                "/prints" => _ = client.head(),
+                _ => {}
+            }
+            let _waiting = leave(client, how);
+            until(|| stage.path("tidy").exists(), || format!("nothing was put in order: {target} {how:?}"));
+            std::fs::remove_file(stage.path("tidy")).expect("it was there");
+        }
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use hyper::Request;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::harness::PATIENCE;
-use crate::program::{Fifo, Stage, gone, is_alive, sh};
+use crate::program::{Fifo, Stage, gone, is_alive, memory, sh};
 use crate::site::SLOW;
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -156,6 +156,33 @@ fn one_that_finishes_does_so_when_its_stream_is_reset() {
     go.say("");
     gone(pid);
     assert!(stage.path("done").exists());
+}
+
+#[test]
+fn who_takes_nothing_costs_little() {
+    let stage = Stage::sh("", "echo $$ > FOLDER/here; exec yes");
+    let here = std::sync::Arc::new(stage.fifo("here"));
+    let daemon = stage.wake();
+    stage.get("/hello");
+    let before = memory(&daemon, "VmHWM");
+    let pids = block_on(async {
+        let (mut handle, _running) = client(stage.site.web).await;
+        let (mut bodies, mut pids) = (Vec::new(), Vec::new());
+        for _ in 0..10 {
+            let (answer, _) = handle.send_request(request("GET", "/"), true).expect("open");
+            pids.push(line(&here).await.parse::<i32>().expect("a pid"));
+            bodies.push(answer.await.expect("it has begun").into_body());
+        }
+        for _ in 0..20 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await; // so that what may come has come
+            let (answer, _) = handle.send_request(request("GET", "/hello"), true).expect("open");
+            assert_eq!(answer.await.expect("it is answered").status(), 200);
+        }
+        pids
+    });
+    pids.into_iter().for_each(gone);
+    let grown = memory(&daemon, "VmHWM").saturating_sub(before);
+    assert!(grown < 16 * 1024, "{grown} KiB more for ten");
 }
 
 #[test]

@@ -10,9 +10,9 @@ fn one_that_runs_keeps_it_awake_and_is_told_of() {
     for (target, keys) in [("/", ""), ("/finish", finish)] {
         let stage = Stage::new(FAST, &sh(target, keys, script));
         let (here, go) = (stage.fifo("here"), stage.fifo("go"));
-        let mut daemon = stage.site.wake();
         let mut client = stage.client();
-        client.ask(target);
+        client.ask(target); // it would fall asleep before anybody has come
+        let mut daemon = stage.site.wake();
         let pid = here.pid();
         if target == "/finish" {
             // Nobody is there but the program.
@@ -41,9 +41,9 @@ fn one_that_runs_keeps_it_awake_and_is_told_of() {
 fn one_that_was_ended_with_its_client_keeps_nothing_awake() {
     let stage = Stage::new(FAST, &sh("/", "", "echo $$ > FOLDER/here; exec sleep 1000"));
     let here = stage.fifo("here");
-    let daemon = stage.site.wake();
     let mut client = stage.client();
     client.ask("/");
+    let daemon = stage.site.wake();
     let pid = here.pid();
     drop(client);
     gone(pid);

@@ -7,7 +7,7 @@ use hyper::{HeaderMap, Method, Response, StatusCode};
 use super::cgi::{self, Head};
 use super::events::Events;
 use super::output::Output;
-use super::running::{End, Running, Stop, Why};
+use super::running::{End, Running, Why};
 use super::streamed::{Reading, Streamed};
 use super::{Mode, Plan};
 use crate::app::sandbox;
@@ -86,7 +86,7 @@ impl Plan {
         let (mut output, mut all) = (Output::default(), BytesMut::new());
         while let Some(piece) = output.piece(running).await {
             if all.len() + piece.len() > most {
-                running.stop(Stop::Wrong);
+                running.stop(Why::Wrong);
                 let why = format!("it prints more than {most} bytes; see `output`");
                 return Err(self.failed(call, &why).into());
             }
@@ -151,7 +151,7 @@ impl Plan {
                     return Ok(Made::Begun(status, headers, Box::new(reading)));
                 }
                 Err(error) => {
-                    running.stop(Stop::Wrong);
+                    running.stop(Why::Wrong);
                     return Err(self.failed(call, &error.to_string()).into());
                 }
             }

@@ -31,7 +31,7 @@ mod streamed;
 
 use answer::ExitStatuses;
 use events::LAST_EVENT;
-use running::Stop;
+use running::Why;
 
 const RUN: Key = Key::new(
     "run",
@@ -276,7 +276,7 @@ impl Plan {
             None => {
                 // One that is to finish without its client does.
                 if self.ends_with_client || !exchange.is_gone() {
-                    running.stop(Stop::TimedOut);
+                    running.stop(Why::TimedOut);
                 }
                 self.too_late(&call)
             }

@@ -13,6 +13,7 @@ use http_body_util::BodyExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::output;
@@ -46,15 +47,12 @@ impl Input {
     }
 }
 
-/// What whoever makes the answer says to the task.
+/// Whoever makes the answer says to the task that nobody wants it any more.
 #[derive(Debug)]
-pub(super) enum Stop {
-    /// Its client has left; what it still prints nobody reads.
-    Left(Option<pipe::Receiver>),
-    /// It takes too long.
-    TimedOut,
-    /// It prints too much, or what nobody can read.
-    Wrong,
+struct Stop {
+    why: Why,
+    /// What it still prints, and nobody reads.
+    stdout: Option<pipe::Receiver>,
 }
 
 /// Why a program is to end before it does by itself.
@@ -134,16 +132,17 @@ impl Running {
         let (tell, end) = oneshot::channel();
         let Started { child, stdin, stdout } = started;
         tokio::spawn(async move {
-            let end = Watch { child, stdin, stopped, terms }.until_over(input).await;
+            let (stopped, discarding) = (Some(stopped), JoinSet::new());
+            let end = Watch { child, stdin, stopped, discarding, terms }.until_over(input).await;
             let _ = tell.send(end); // nobody may want to know
         });
         Self { stdout, lines, stop: Some(stop), end, ended: None }
     }
 
     /// Ends it, and reads it no more.
-    pub fn stop(&mut self, why: Stop) {
+    pub fn stop(&mut self, why: Why) {
         if let Some(stop) = self.stop.take() {
-            let _ = stop.send(why); // it has ended by itself
+            let _ = stop.send(Stop { why, stdout: self.stdout.take() }); // it has ended by itself
         }
     }
 
@@ -171,8 +170,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let stdout = self.stdout.take();
-        self.stop(Stop::Left(stdout));
+        self.stop(Why::Left);
     }
 }
 
@@ -203,7 +201,10 @@ struct Watch {
     child: crate::process::Child,
     /// Closed only when all of its input has been read, or after it has ended.
     stdin: Option<pipe::Sender>,
-    stopped: oneshot::Receiver<Stop>,
+    /// `None` once it has been heard.
+    stopped: Option<oneshot::Receiver<Stop>>,
+    /// Reads what nobody wants as long as it runs: it may have something to put in order, and say so.
+    discarding: JoinSet<()>,
     terms: Terms,
 }
 
@@ -216,15 +217,21 @@ impl Watch {
         };
         let owner = &self.terms.owner;
         tracing::info!(route = owner.name(), "{owner}: is ended: {why}");
-        let ended = self.child.stop(WITHIN).await;
-        End { ended, why: Some(why) }
+        let Self { child, stopped, discarding, .. } = &mut self;
+        let mut stopping = pin!(child.stop_all(WITHIN));
+        loop {
+            tokio::select! {
+                ended = &mut stopping => return End { ended, why: Some(why) },
+                stop = heard(stopped) => discard(discarding, stop),
+            }
+        }
     }
 
     /// Its own end, or why it must end.
     async fn until_stopped(&mut self, input: Input) -> Result<Ended, Why> {
-        let Self { child, stdin, stopped, terms } = self;
+        let Self { child, stdin, stopped, discarding, terms } = self;
         let mut feeding = pin!(feed(stdin, input));
-        let (mut is_fed, mut is_alone) = (false, false);
+        let mut is_fed = false;
         let control = terms.exchange.control();
         let mut ended = pin!(child.exited());
         let mut over = pin!(async {
@@ -238,15 +245,13 @@ impl Watch {
                 biased;
                 ended = &mut ended => return Ok(ended),
                 () = control.cut() => return Err(Why::Leaving), // its client is cut off by it, too
-                stop = &mut *stopped, if !is_alone => match stop {
-                    Ok(Stop::TimedOut) => return Err(Why::TimedOut),
-                    Ok(Stop::Wrong) => return Err(Why::Wrong),
-                    Ok(Stop::Left(stdout)) if terms.finishes => {
-                        is_alone = true;
-                        stdout.map(|stdout| tokio::spawn(output::discard(stdout)));
+                stop = heard(stopped) => {
+                    let why = stop.why;
+                    discard(discarding, stop);
+                    if !(terms.finishes && why == Why::Left) {
+                        return Err(why);
                     }
-                    Ok(Stop::Left(_)) | Err(_) => return Err(Why::Left),
-                },
+                }
                 // One that reads nothing keeps whoever makes its answer from being asked.
                 () = terms.exchange.gone(), if !terms.finishes => return Err(Why::Left),
                 fed = &mut feeding, if !is_fed => match fed {
@@ -256,6 +261,20 @@ impl Watch {
                 () = &mut over => return Err(Why::TimedOut),
             }
         }
+    }
+}
+
+/// What whoever makes the answer says, once.
+async fn heard(stopped: &mut Option<oneshot::Receiver<Stop>>) -> Stop {
+    let Some(stop) = stopped else { return std::future::pending().await };
+    let heard = stop.await;
+    *stopped = None;
+    heard.unwrap_or(Stop { why: Why::Left, stdout: None })
+}
+
+fn discard(discarding: &mut JoinSet<()>, stop: Stop) {
+    if let Some(stdout) = stop.stdout {
+        discarding.spawn(output::discard(stdout));
     }
 }
 

@@ -33,7 +33,7 @@ result_outlasts_the_sleep() {
     wait_until 10 is_done "$id"
     falls_asleep
     no_marker
-    is_off dormouse-jobs
+    wait_until 20 is_off dormouse-jobs
     contains 'the job' '"output":"5\n"' "$(get "/jobs/$id")"
     falls_asleep
     nothing_lingers

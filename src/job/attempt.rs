@@ -11,27 +11,21 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep;
 
+use super::close::{Close, MOST_INTERRUPTIONS};
 use super::queue::{Queue, Turn};
 use super::settings::{Settings, Work};
-use super::{Jobs, after, output};
-use crate::app::sandbox;
+use super::{Jobs, output};
 use crate::lifecycle::Hold;
 use crate::log::chain;
-use crate::process::{Child, Ended, Owner, Program, Stdin, Streams, Way};
+use crate::process::{Child, Owner, Program, Stdin, Streams, Way};
 use crate::server::Control;
-use crate::store::{Again, Ending, Job, Outcome, Progress, Refused, StoreError, now};
+use crate::store::{Job, JobId, Progress};
 
 /// How long a program has to end after SIGTERM, before SIGKILL.
 const WITHIN: Duration = Duration::from_secs(5);
 
-/// When what became of it could not be written it is tried again: there may be room by then.
-const AGAIN: Duration = Duration::from_secs(1);
-
 /// How many lines may wait to be written.
 const LINES: usize = 64;
-
-/// So many interruptions by crashes are not bad luck any more: it may be what they come of.
-const MOST_INTERRUPTIONS: u32 = 20;
 
 /// A job that runs here.
 #[derive(Debug, Default)]
@@ -72,26 +66,32 @@ impl Attempt {
         loop {
             let mut told = std::pin::pin!(self.cancelled.notified());
             told.as_mut().enable();
-            if self.is_cancelled.load(std::sync::atomic::Ordering::SeqCst) {
+            if self.is_cancelled() {
                 return;
             }
             told.await;
         }
     }
+
+    fn is_cancelled(&self) -> bool {
+        self.is_cancelled.load(std::sync::atomic::Ordering::SeqCst)
+    }
 }
 
-/// How an attempt came to its end.
-enum Close {
-    /// By itself.
-    Ended(Ended),
-    /// Somebody does not want it any more.
-    Cancelled,
-    /// It took too long.
-    TimedOut,
-    /// Dormouse leaves.
-    Cut,
-    /// It could not be started.
-    NotStarted(String),
+/// Says that an attempt is over when it is dropped, whatever it comes of.
+struct Over {
+    jobs: Arc<Jobs>,
+    id: JobId,
+    attempt: Arc<Attempt>,
+}
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.jobs.running().remove(&self.id);
+        self.attempt.is_over.store(true, std::sync::atomic::Ordering::SeqCst);
+        self.attempt.over.notify_waiters();
+        self.jobs.told(self.id);
+    }
 }
 
 /// Runs a job that was leased.
@@ -115,19 +115,21 @@ pub(super) fn begin(queue: &Arc<Queue>, settings: Arc<Settings>, job: Job, hold:
     });
 }
 
-struct Running {
-    jobs: Arc<Jobs>,
+/// A job and its program.
+pub(super) struct Running {
+    pub jobs: Arc<Jobs>,
     turn: Turn,
-    settings: Arc<Settings>,
-    job: Job,
-    attempt: Arc<Attempt>,
-    control: Control,
-    begun: Instant,
+    pub settings: Arc<Settings>,
+    pub job: Job,
+    pub attempt: Arc<Attempt>,
+    pub control: Control,
+    pub begun: Instant,
 }
 
 impl Running {
     async fn run(self) {
         let id = self.job.id;
+        let over = Over { jobs: self.jobs.clone(), id, attempt: self.attempt.clone() };
         self.jobs.told(id);
         tracing::info!(job = %id, route = %self.settings.path, "job {id} of {} begins, attempt {}", self.settings.path, self.job.attempts);
         let close = if self.job.interruptions > MOST_INTERRUPTIONS {
@@ -139,10 +141,7 @@ impl Running {
             self.attempt().await
         };
         self.close(close).await;
-        self.jobs.running().remove(&id);
-        self.attempt.is_over.store(true, std::sync::atomic::Ordering::SeqCst);
-        self.attempt.over.notify_waiters();
-        self.jobs.told(id);
+        drop(over);
         drop(self.turn);
     }
 
@@ -160,6 +159,12 @@ impl Running {
             Ok(program) => program,
             Err(why) => return Close::NotStarted(why),
         };
+        if self.attempt.is_cancelled() {
+            return Close::Cancelled;
+        }
+        if self.control.is_cut() {
+            return Close::Cut;
+        }
         let (tell, lines) = mpsc::channel(LINES);
         let streams = Streams { stdin, stdout: Way::Lines(tell.clone()), stderr: Way::LogAndLines(tell) };
         let mut child = match Child::start_with(&program, streams) {
@@ -234,98 +239,6 @@ impl Running {
             socket: None,
             nice: command.nice,
         })
-    }
-
-    /// Writes down what became of it.
-    async fn close(&self, close: Close) {
-        let (id, path) = (self.job.id, &self.settings.path);
-        let took = self.begun.elapsed().as_secs_f64();
-        let mut outcome = Outcome::default();
-        let why = match close {
-            Close::Ended(ended) => {
-                outcome.exit_code = ended.status.code();
-                outcome.signal = std::os::unix::process::ExitStatusExt::signal(&ended.status);
-                if ended.is_success() {
-                    tracing::info!(job = %id, route = %path, "job {id} of {path} is done after {took:.1} s");
-                    return self.finish(Ending::Done, outcome).await;
-                }
-                let last = ended.stderr.last().map(|last| format!(": {last}")).unwrap_or_default();
-                format!("{ended}{}{last}", sandbox::hint(&ended))
-            }
-            Close::Cancelled => {
-                tracing::info!(job = %id, route = %path, "job {id} of {path} is cancelled after {took:.1} s");
-                return self.finish(Ending::Cancelled, outcome).await;
-            }
-            Close::Cut => {
-                tracing::info!(job = %id, route = %path, "job {id} of {path} was ended, for dormouse leaves; it is run again");
-                let released = self.jobs.store.retry_at(id, None, now(), None, Again::Released).await;
-                if let Err(error) = released {
-                    tracing::error!("job {id}: {}", chain(&error)); // the next process finds it running, which is the same
-                }
-                return;
-            }
-            Close::TimedOut => "it took longer than it may (timeouts.total)".to_owned(),
-            Close::NotStarted(why) => why,
-        };
-        outcome.error = Some(why.clone());
-        match self
-            .settings
-            .wait_after(self.job.attempts)
-            .filter(|_| self.job.interruptions <= MOST_INTERRUPTIONS)
-        {
-            Some(wait) => {
-                let within = crate::schema::duration::text(wait);
-                tracing::warn!(job = %id, route = %path, "job {id} of {path} has failed, and is tried again in {within}: {why}");
-                let due = after(now(), wait);
-                self.write(|| self.jobs.store.retry_at(id, None, due, Some(outcome.clone()), Again::Failed))
-                    .await;
-            }
-            None => {
-                tracing::error!(job = %id, route = %path, "job {id} of {path} has failed: {why}");
-                self.finish(Ending::Failed, outcome).await;
-            }
-        }
-    }
-
-    async fn finish(&self, ending: Ending, outcome: Outcome) {
-        self.sync_output().await;
-        let (id, now) = (self.job.id, now());
-        let expires = after(now, self.settings.keep);
-        if let Some(progress) = self.attempt.progress() {
-            let _ = self.jobs.store.progress(id, None, progress).await; // it is over in any case
-        }
-        self.write(|| self.jobs.store.finish(id, None, ending, outcome.clone(), now, expires)).await;
-    }
-
-    /// Its output is on disk before its end is.
-    async fn sync_output(&self) {
-        let path = self.jobs.output(self.job.id);
-        let syncing = move || File::open(path).and_then(|file| file.sync_data());
-        let _ = tokio::task::spawn_blocking(syncing).await; // there may be none
-    }
-
-    /// Writes until it is written, or dormouse leaves: then it is run again by the next.
-    async fn write<F>(&self, write: impl Fn() -> F)
-    where
-        F: Future<Output = Result<Result<Job, Refused>, StoreError>>,
-    {
-        loop {
-            let id = self.job.id;
-            match write().await {
-                Ok(Ok(_)) => return,
-                Ok(Err(refused)) => {
-                    tracing::error!("what became of job {id} is not written: {refused}");
-                    return;
-                }
-                Err(error) => {
-                    tracing::error!("what became of job {id} cannot be written yet: {}", chain(&error));
-                }
-            }
-            tokio::select! {
-                () = sleep(AGAIN) => {}
-                () = self.control.cut() => return,
-            }
-        }
     }
 }
 

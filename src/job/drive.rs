@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::attempt;
+use super::marker::Stand;
 use super::queue::Queue;
 use super::settings::Work;
 use crate::log::chain;
@@ -41,15 +42,15 @@ pub(super) async fn drive(queue: Arc<Queue>, control: Control) {
             Next::Wait(wait) => {
                 let wait = sleep(wait.unwrap_or(PURGE).min(PURGE));
                 tokio::select! {
-                    () = told => {}
-                    () = wait => queue.jobs.purge().await,
+                    () = told => queue.jobs.tidy_now_and_then().await,
+                    () = wait => queue.jobs.tidy_now_and_then().await,
                     () = control.draining() => {}
                 }
             }
             Next::Leave => break,
         }
     }
-    queue.jobs.purge().await;
+    queue.jobs.tidy().await;
 }
 
 async fn look(queue: &Arc<Queue>, control: &Control) -> Next {
@@ -63,11 +64,12 @@ async fn look(queue: &Arc<Queue>, control: &Control) -> Next {
         queue.abandon();
         return Next::Leave;
     };
-    let Some(settings) = queue.settings() else {
-        queue.jobs.marker.note(&queue.name, None, || queue.wakes() == wakes).await;
-        return if queue.leave(wakes) { Next::Leave } else { Next::Wait(None) };
+    let Some(settings) = queue.settings() else { return park(queue, wakes).await };
+    let Work::Here { workers, .. } = settings.work else {
+        // Outside workers have it now. What ran here when the process ended is for them, too.
+        queue.jobs.marker.note(&queue.name, Stand::Nothing, || queue.wakes() == wakes).await;
+        return leave(queue, wakes);
     };
-    let Work::Here { workers, .. } = settings.work else { return Next::Leave };
     if queue.running() >= workers {
         return Next::Wait(None);
     }
@@ -88,19 +90,33 @@ async fn look(queue: &Arc<Queue>, control: &Control) -> Next {
     }
 }
 
+/// No route has the queue any more. What is left of it waits for one; what runs ends.
+async fn park(queue: &Arc<Queue>, wakes: u64) -> Next {
+    let stand = match queue.jobs.store.next_due(&queue.name).await {
+        Ok(None) if queue.running() == 0 => Stand::Nothing,
+        Ok(_) => Stand::Parked,
+        Err(_) => return Next::Wait(Some(AGAIN)),
+    };
+    queue.jobs.marker.note(&queue.name, stand, || queue.wakes() == wakes).await;
+    leave(queue, wakes)
+}
+
+/// There is nothing to do here, but what runs may have to be waited for.
+fn leave(queue: &Queue, wakes: u64) -> Next {
+    if queue.leave(wakes) { Next::Leave } else { look_or_wait(queue, wakes, None) }
+}
+
 /// None is due.
 async fn rest(queue: &Arc<Queue>, due: Option<Millis>, wakes: u64) -> Next {
     let running = queue.running();
-    let at = if running > 0 { Some(0) } else { due };
-    // Before the process may leave: whoever starts it again looks at the marker.
-    queue.jobs.marker.note(&queue.name, at, || queue.wakes() == wakes).await;
-    let Some(due) = due else {
-        return if running == 0 && queue.leave(wakes) {
-            Next::Leave
-        } else {
-            look_or_wait(queue, wakes, None)
-        };
+    let stand = match due {
+        _ if running > 0 => Stand::Due(0),
+        Some(due) => Stand::Due(due),
+        None => Stand::Nothing,
     };
+    // Before the process may leave: whoever starts it again looks at the marker.
+    queue.jobs.marker.note(&queue.name, stand, || queue.wakes() == wakes).await;
+    let Some(due) = due else { return leave(queue, wakes) };
     let wait = Duration::from_millis(due.saturating_sub(now()));
     if wait > SOON && !queue.let_go(wakes) && running == 0 {
         return Next::Look;

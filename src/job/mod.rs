@@ -2,32 +2,37 @@
 //!
 //! - [`Jobs`]: all of one process: the store, the folder, the queues, and who watches what;
 //! - [`Queue`]: the jobs of one route; `drive`: the task that starts them, as long as there are some;
-//! - `attempt`: one of them running; `output`: what it prints, in a file; [`progress`]: how far it says it has come;
+//! - `attempt`: one of them running; `close`: what becomes of it; `output`: what it prints, in a file; [`progress`]: how far
+//!   it says it has come;
 //! - `marker`: the file by which systemd knows when to start dormouse for a job (`dormouse-jobs.path`).
 //!
 //! A job is run at least once: one that was running when dormouse had to leave, or crashed, is run again by the next.
 //! Outside workers take the jobs of a queue by lease; such a queue starts nothing, and keeps nobody awake.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::OnceCell;
+use tokio::time::sleep;
 
 use crate::intake::SpoolFolder;
 use crate::lasting::Registry;
 use crate::process::Roster;
 use crate::server::Control;
-use crate::store::{Job, JobId, JobStore, Millis, now};
+use crate::store::{Job, JobId, JobStore, Millis, QueueSummary, State, StoreError};
 
 mod attempt;
+mod close;
 mod drive;
 mod marker;
 mod output;
 pub mod progress;
 mod queue;
 mod settings;
+mod tidy;
 mod watch;
 
 pub use marker::{Pin, due};
@@ -37,10 +42,11 @@ pub use settings::{Settings, Work};
 pub use watch::Watched;
 
 use attempt::Attempt;
-use marker::Marker;
+use marker::{Marker, Stand};
 
-/// At most so many results are forgotten at once.
-const PURGED_AT_ONCE: usize = 1000;
+/// When the store could not be asked it is asked again, so often at most.
+const AGAIN: Duration = Duration::from_secs(1);
+const MOST_TIMES: usize = 30;
 
 /// The jobs of one process.
 #[derive(Debug)]
@@ -58,6 +64,8 @@ pub struct Jobs {
     roster: Arc<Roster>,
     /// Leftovers are looked for once.
     swept: OnceCell<()>,
+    /// When results were last forgotten.
+    tidied: Mutex<Option<Instant>>,
 }
 
 impl Jobs {
@@ -72,6 +80,7 @@ impl Jobs {
             watched: Registry::default(),
             roster,
             swept: OnceCell::new(),
+            tidied: Mutex::default(),
         })
     }
 
@@ -80,8 +89,10 @@ impl Jobs {
         self.queues.get(name.to_owned(), |name| Queue::new(name.clone(), self.clone()))
     }
 
-    /// The site that is in force now has given its queues their settings: looks for jobs that an earlier process has left.
+    /// The site that is in force now has given its queues their settings: looks for jobs that an earlier process has left,
+    /// or this one under another site.
     pub fn in_force(self: &Arc<Self>, control: &Control) {
+        self.queues.all().iter().for_each(|queue| queue.in_force(control));
         if !self.marker.may_have_work() {
             return;
         }
@@ -95,33 +106,50 @@ impl Jobs {
 
     /// Sets every queue to work that has jobs; those that no route takes any more are parked.
     async fn resume(self: &Arc<Self>, control: &Control) {
-        let summary = match self.store.summary().await {
-            Ok(summary) => summary,
-            Err(error) => {
-                tracing::error!("jobs that were accepted cannot be looked at: {}", crate::log::chain(&error));
-                return;
-            }
-        };
-        self.marker.found(summary.iter().map(|left| left.queue.clone())).await;
-        let mut parked = 0;
-        for left in &summary {
-            match self.queues.find(&left.queue).filter(|queue| queue.settings().is_some()) {
+        let Some(summary) = self.summary(control).await else { return };
+        let queues: Vec<_> = summary
+            .iter()
+            .map(|left| self.queues.find(&left.queue).filter(|queue| queue.settings().is_some()))
+            .collect();
+        let stands = summary.iter().zip(&queues).map(|(left, queue)| {
+            let stand = match queue {
+                None => Stand::Parked,
+                Some(queue) if queue.is_outside() => Stand::Nothing,
+                Some(_) if left.running > 0 => Stand::Due(0),
+                Some(_) => Stand::Due(left.next_due.unwrap_or_default()),
+            };
+            (left.queue.clone(), stand)
+        });
+        // Before they are woken: whoever drives one knows better.
+        self.marker.found(stands).await;
+        for (left, queue) in summary.iter().zip(queues) {
+            match queue {
                 Some(queue) => queue.wake(control),
-                None => {
-                    parked += left.queued + left.running;
-                    self.marker.note(&left.queue, None, || true).await;
-                    tracing::warn!(
-                        queue = left.queue,
-                        "{} jobs wait that no route takes: none has path {}; they stay until one does",
-                        left.queued + left.running,
-                        left.queue
-                    );
-                }
+                None => tracing::warn!(
+                    queue = left.queue,
+                    "{} jobs wait that no route takes: none has path {}; they stay until one does",
+                    left.queued + left.running,
+                    left.queue
+                ),
             }
         }
-        self.marker.park(parked > 0).await;
-        self.marker.settle().await;
-        self.swept.get_or_init(|| self.sweep()).await;
+        self.tidy().await;
+    }
+
+    /// What is not over. `None` if the store does not say, which is logged: another process has it, or it fails for long.
+    async fn summary(&self, control: &Control) -> Option<Vec<QueueSummary>> {
+        for _ in 0..MOST_TIMES {
+            let error = match self.store.summary().await {
+                Ok(summary) => return Some(summary),
+                Err(error) => error,
+            };
+            tracing::error!("jobs that were accepted cannot be looked at: {}", crate::log::chain(&error));
+            if matches!(error, StoreError::InUse { .. }) || control.is_draining() {
+                return None;
+            }
+            sleep(AGAIN).await;
+        }
+        None
     }
 
     /// Whether a job of an earlier process is due by now.
@@ -130,12 +158,17 @@ impl Jobs {
     }
 
     /// How it stands with a job: what the store says, and how far one that runs here has come.
-    pub async fn get(&self, id: JobId) -> Result<Option<Job>, crate::store::StoreError> {
+    pub async fn get(&self, id: JobId) -> Result<Option<Job>, StoreError> {
         let mut job = self.store.get(id).await?;
-        if let (Some(job), Some(attempt)) = (&mut job, self.attempt(id)) {
+        job.iter_mut().for_each(|job| self.add_progress(job));
+        Ok(job)
+    }
+
+    /// How far a job that runs here has come.
+    pub fn add_progress(&self, job: &mut Job) {
+        if let Some(attempt) = self.attempt(job.id) {
             job.progress = attempt.progress().or(job.progress.take());
         }
-        Ok(job)
     }
 
     /// What tells of a job's changes.
@@ -168,26 +201,28 @@ impl Jobs {
         self.marker.pin().await
     }
 
-    /// Forgets results that nobody is to see any more.
-    pub async fn purge(&self) {
-        let Ok(gone) = self.store.purge(now(), PURGED_AT_ONCE).await else { return }; // next time
-        let files: Vec<_> = gone.iter().flat_map(|id| [self.input(*id), self.output(*id)]).collect();
-        let removing = tokio::task::spawn_blocking(move || {
-            for file in files {
-                let _ = std::fs::remove_file(file); // most jobs have none
-            }
-        });
-        let _ = removing.await;
-    }
-
-    /// Ends a job that runs here, if it does, and waits until it is over.
-    pub async fn end(&self, id: JobId) -> bool {
-        match self.attempt(id) {
-            Some(attempt) => {
+    /// Ends a job that runs here, if it does, and waits until it is over. One that was taken a moment ago may not have begun:
+    /// then that is waited for, or it would run although it is cancelled.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn end(&self, id: JobId) -> Result<(), StoreError> {
+        let watched = self.watch(id);
+        loop {
+            let mut told = pin!(watched.changed());
+            told.as_mut().enable();
+            if let Some(attempt) = self.attempt(id) {
                 attempt.cancel().await;
-                true
+                return Ok(());
             }
-            None => false,
+            let job = self.store.get(id).await?;
+            if !job.is_some_and(|job| job.state == State::Running && job.lease.is_none()) {
+                return Ok(());
+            }
+            tokio::select! {
+                () = told => {}
+                () = sleep(AGAIN) => {}
+            }
         }
     }
 
@@ -208,44 +243,6 @@ impl Jobs {
     fn running(&self) -> MutexGuard<'_, BTreeMap<JobId, Arc<Attempt>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner) // a map is whole after any panic
     }
-
-    /// Removes the files of jobs that were never accepted, or are forgotten.
-    async fn sweep(&self) {
-        self.purge().await;
-        let begun = now();
-        let folder = self.folder.path().to_owned();
-        let files = tokio::task::spawn_blocking(move || files(&folder)).await.unwrap_or_default();
-        let (mut known, mut strays) = (HashSet::new(), Vec::new());
-        for (id, path) in files {
-            match self.store.get(id).await {
-                Ok(None) if id.created() < begun => strays.push(path),
-                _ => drop(known.insert(id.to_string())),
-            }
-        }
-        let folder = self.folder.clone();
-        let removing = tokio::task::spawn_blocking(move || {
-            strays.iter().filter(|path| path.extension().is_some_and(|ending| ending == "out")).for_each(
-                |path| {
-                    let _ = std::fs::remove_file(path); // the next process tries again
-                },
-            );
-            folder.sweep(|id| known.contains(id))
-        });
-        if let Err(error) = removing.await.map_err(std::io::Error::other).flatten() {
-            tracing::warn!(%error, "leftovers in {} stay: {error}", self.folder.path().display());
-        }
-    }
-}
-
-/// The files that are named by a job.
-fn files(folder: &Path) -> Vec<(JobId, PathBuf)> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let named = entries.filter_map(|entry| {
-        let path = entry.path();
-        let id = path.file_name()?.to_str()?.split('.').next()?.parse().ok()?;
-        Some((id, path))
-    });
-    named.collect()
 }
 
 /// So long after `now`.

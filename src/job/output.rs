@@ -141,7 +141,7 @@ pub struct Reader {
     path: PathBuf,
     /// Where the next line begins.
     pub at: u64,
-    /// Whether it has read that what follows was not kept.
+    /// Whether it has come to where it says that no more was kept.
     pub is_cut: bool,
 }
 
@@ -151,40 +151,63 @@ impl Reader {
         Self { path, at, is_cut: false }
     }
 
+    /// Reads the last lines of it, so many bytes at most.
+    pub async fn of_end(path: PathBuf, most: u64) -> Self {
+        let at = spawn_blocking({
+            let path = path.clone();
+            move || line_near_end(&path, most)
+        });
+        let at = at.await.map_err(io::Error::other).flatten().unwrap_or_default(); // a file that is not there has no end
+        Self::new(path, at)
+    }
+
     /// The next lines, of so many bytes or so; none when there are no more at present.
     pub async fn next(&mut self) -> io::Result<Vec<Kept>> {
         let (path, at) = (self.path.clone(), self.at);
-        let lines = spawn_blocking(move || read(&path, at)).await.map_err(io::Error::other)??;
+        let (lines, follows_cut) =
+            spawn_blocking(move || read(&path, at)).await.map_err(io::Error::other)??;
+        self.is_cut = follows_cut;
         if let Some(last) = lines.last() {
             self.at = last.next;
-            self.is_cut |= last.line.source == Source::Stderr
-                && CUT[1..].starts_with(&last.line.bytes)
-                && last.line.bytes.len() + 2 == CUT.len();
         }
         Ok(lines)
     }
 }
 
-fn read(path: &Path, mut at: u64) -> io::Result<Vec<Kept>> {
+/// The first line that begins within the last `most` bytes.
+fn line_near_end(path: &Path, most: u64) -> io::Result<u64> {
+    let mut file = File::open(path)?;
+    let Some(start) = file.metadata()?.len().checked_sub(most).filter(|start| *start > 0) else {
+        return Ok(0);
+    };
+    file.seek(SeekFrom::Start(start - 1))?;
+    // From the byte before, which may be the end of a line.
+    let skipped = BufReader::new(file).skip_until(b'\n')?;
+    Ok(start - 1 + skipped as u64)
+}
+
+/// The lines from here on, some of them, and whether what is before them is [`CUT`].
+fn read(path: &Path, mut at: u64) -> io::Result<(Vec<Kept>, bool)> {
     let mut file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), false)),
         opened => opened?,
     };
+    let mut before = Vec::new();
+    let start = at.saturating_sub(CUT.len() as u64);
+    file.seek(SeekFrom::Start(start))?;
+    io::Read::read_to_end(&mut io::Read::take(&mut file, at - start), &mut before)?;
     // Where nobody said that a line begins, there is none.
-    if at > 0 {
-        file.seek(SeekFrom::Start(at - 1))?;
-        let mut before = [0];
-        if io::Read::read(&mut file, &mut before)? == 0 || before != *b"\n" {
-            return Ok(Vec::new());
-        }
+    if at > 0 && (before.len() as u64 != at - start || !before.ends_with(b"\n")) {
+        return Ok((Vec::new(), false));
     }
+    let follows_cut = before == CUT;
     let mut file = BufReader::new(io::Read::take(file, READ));
     let mut lines = Vec::new();
     loop {
         let mut text = Vec::new();
         let count = file.read_until(b'\n', &mut text)?;
         if text.pop() != Some(b'\n') {
-            return Ok(lines);
+            return Ok((lines, follows_cut));
         }
         at += count as u64;
         let source = if text.first() == Some(&b'2') { Source::Stderr } else { Source::Stdout };
@@ -207,7 +230,7 @@ mod tests {
 
     fn all(path: &Path, at: u64) -> Vec<(String, u64)> {
         let text = |kept: Kept| (String::from_utf8(kept.line.bytes).expect("text"), kept.next);
-        read(path, at).expect("a file").into_iter().map(text).collect()
+        read(path, at).expect("a file").0.into_iter().map(text).collect()
     }
 
     #[test]
@@ -216,7 +239,7 @@ mod tests {
         let writer = Writer { path: path.clone(), most: 1000, file: None };
         let lines = [line(Source::Stdout, "one"), line(Source::Stderr, ""), line(Source::Stdout, "three")];
         writer.write(&lines).expect("room");
-        let read = super::read(&path, 0).expect("a file");
+        let (read, _) = super::read(&path, 0).expect("a file");
         assert_eq!(read.iter().map(|kept| kept.line.clone()).collect::<Vec<_>>(), lines);
         assert_eq!(all(&path, 5), [(String::new(), 7), ("three".into(), 14)]);
         assert_eq!(all(&path, 14), []);
@@ -235,7 +258,20 @@ mod tests {
         let lines = all(&path, 0);
         assert_eq!((lines.len(), lines[0].0.as_str()), (2, "1234"));
         assert!(lines[1].0.contains("left out"));
+        assert!(!read(&path, lines[0].1).expect("a file").1);
+        assert!(read(&path, lines[1].1).expect("a file").1, "whoever goes on there knows it too");
         std::fs::remove_file(&path).expect("a file");
+    }
+
+    #[test]
+    fn the_end_begins_with_a_line() {
+        let path = path("end");
+        std::fs::write(&path, "1one\n1two\n1three\n").expect("a file");
+        for (most, at) in [(100, 0), (17, 0), (16, 5), (12, 5), (11, 10), (7, 10), (6, 17), (0, 17)] {
+            assert_eq!(line_near_end(&path, most).expect("a file"), at, "{most}");
+        }
+        std::fs::remove_file(&path).expect("a file");
+        line_near_end(&path, 1).expect_err("no file");
     }
 
     #[test]

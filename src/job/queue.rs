@@ -1,6 +1,6 @@
 //! The jobs of one route.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
@@ -22,8 +22,12 @@ pub struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Gone when no route has them any more.
-    settings: Weak<Settings>,
+    /// Those in force; none when no route has it.
+    settings: Option<Arc<Settings>>,
+    /// A route of the site that is about to be in force has it.
+    is_adopted: bool,
+    /// Until now its jobs were for outside workers.
+    was_outside: bool,
     /// Keeps the process awake while there is, or may be, something to do.
     hold: Option<Hold>,
     /// How many times it was woken: who looks can see whether somebody has come meanwhile.
@@ -38,27 +42,53 @@ impl Queue {
         Arc::new(Self { name, jobs, state: Mutex::default(), changed: Notify::new() })
     }
 
-    /// These are in force from now on.
+    /// A route has it; these are in force from now on.
     pub fn adopt(&self, settings: &Arc<Settings>) {
-        self.state().settings = Arc::downgrade(settings);
+        let mut state = self.state();
+        state.was_outside |= state.is_outside() && settings.is_here();
+        state.settings = Some(settings.clone());
+        state.is_adopted = true;
+        drop(state);
         self.changed.notify_waiters();
+    }
+
+    /// All routes of the site in force have adopted theirs: if none has this one, nothing more of it is begun. Not left to
+    /// the last request or job under the older site: by the time that ends all might be done.
+    pub(super) fn in_force(self: &Arc<Self>, control: &Control) {
+        let mut state = self.state();
+        if !std::mem::take(&mut state.is_adopted) {
+            state.settings = None;
+        }
+        let was_outside = std::mem::take(&mut state.was_outside);
+        drop(state);
+        if was_outside {
+            self.wake(control); // no marker tells of what others were to do
+        } else {
+            self.changed.notify_waiters();
+        }
     }
 
     /// The settings in force; `None` when no route has the queue any more.
     pub fn settings(&self) -> Option<Arc<Settings>> {
-        self.state().settings.upgrade()
+        self.state().settings.clone()
     }
 
-    /// There is, or may be, a job to do. The process is held until that has been looked at.
+    /// Whether outside workers do its jobs, and nobody here looks after them.
+    pub fn is_outside(&self) -> bool {
+        self.state().is_outside()
+    }
+
+    /// There is, or may be, a job to do. The process is held until that has been looked at. A queue that no route has is
+    /// looked at too, so that its jobs are known to wait for one.
     pub fn wake(self: &Arc<Self>, control: &Control) {
         let begins = {
             let mut state = self.state();
             state.wakes += 1;
-            let is_here = state.settings.upgrade().is_some_and(|settings| settings.is_here());
-            if is_here && state.hold.is_none() {
+            let is_outside = state.is_outside();
+            if !is_outside && state.hold.is_none() {
                 state.hold = control.hold();
             }
-            is_here && !std::mem::replace(&mut state.is_driven, true)
+            !is_outside && !std::mem::replace(&mut state.is_driven, true)
         };
         self.changed.notify_waiters();
         if begins {
@@ -86,7 +116,8 @@ impl Queue {
         true
     }
 
-    /// Nobody looks after it until it is woken again. False if it was woken since `wakes`.
+    /// Nobody looks after it until it is woken again. False if it was woken since `wakes`, or jobs of it run: the last one's
+    /// end is to be seen.
     pub(super) fn leave(&self, wakes: u64) -> bool {
         let mut state = self.state();
         if state.wakes != wakes || state.running > 0 {
@@ -117,6 +148,12 @@ impl Queue {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner) // no panic while it is held leaves it halfway
+    }
+}
+
+impl State {
+    fn is_outside(&self) -> bool {
+        self.settings.as_ref().is_some_and(|settings| !settings.is_here())
     }
 }
 

@@ -50,12 +50,12 @@ pub enum Work {
 const LONGEST_BACKOFF: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Settings {
-    /// How long after its `attempts`th failure a job is tried again; `None`: it is not.
-    pub fn wait_after(&self, attempts: u32) -> Option<Duration> {
-        if attempts > self.retries {
+    /// How long after its `failures`th failure a job is tried again; `None`: it is not.
+    pub fn wait_after(&self, failures: u32) -> Option<Duration> {
+        if failures > self.retries {
             return None;
         }
-        let factor = 2_u32.saturating_pow(attempts.saturating_sub(1));
+        let factor = 2_u32.saturating_pow(failures.saturating_sub(1));
         Some(self.backoff.saturating_mul(factor).min(LONGEST_BACKOFF))
     }
 

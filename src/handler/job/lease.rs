@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use super::document::{document, location};
 use super::status::json as answer;
 use super::{Plan, store_failed};
+use crate::guard::Waits;
 use crate::handler::call::{Call, Instead};
 use crate::handler::{Body, RequestBody};
 use crate::job::{Queue, Work};
@@ -20,8 +21,9 @@ use crate::schema::duration;
 use crate::server::Exchange;
 use crate::store::{Again, Ending, Job, JobId, Lease, Millis, Outcome, Progress, Refused, StoreError, now};
 
-/// No worker waits for longer.
+/// No worker waits for longer, nor for as long as an answer may take: 204 is to come before a 504 does.
 const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
+const SOONER: Duration = Duration::from_millis(50);
 /// Nor has a job for longer without asking again.
 const LONGEST_LEASE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
@@ -59,11 +61,16 @@ impl Plan {
             (Ok(wait), Ok(length)) => (wait.unwrap_or_default(), length.unwrap_or(lease)),
             (Err(why), _) | (_, Err(why)) => return call.explained(StatusCode::BAD_REQUEST, &why),
         };
-        let (settled, until) = (Instant::now() + SETTLED, Instant::now() + wait.min(LONGEST_WAIT));
+        let (settled, until) = (Instant::now() + SETTLED, Instant::now() + wait.min(self.longest_wait));
+        let mut has_waited = false;
         loop {
             let mut told = std::pin::pin!(queue.changed.notified());
             told.as_mut().enable();
             match self.next(queue, call, length.min(LONGEST_LEASE)).await {
+                Ok(Some(job)) if has_waited && call.exchange.is_gone() => {
+                    self.give_back(queue, &job).await;
+                    return nothing(false);
+                }
                 Ok(Some(job)) => {
                     call.exchange.keeps_awake(policy);
                     queue.jobs.told(job.id);
@@ -80,7 +87,18 @@ impl Plan {
             if let Turn::Nothing { leaves } = wait_for(&call.exchange, event, settled).await {
                 return nothing(leaves);
             }
+            has_waited = true;
         }
+    }
+
+    /// The worker has left in the very moment when a job came: the next one has it at once, not when its lease is over.
+    async fn give_back(&self, queue: &Queue, job: &Job) {
+        let token = job.lease.as_ref().map(|lease| lease.token.as_str());
+        let given_back = queue.jobs.store.retry_at(job.id, token, job.due, None, Again::Released).await;
+        if let Err(error) = given_back {
+            tracing::warn!("job {} waits until its lease is over: {}", job.id, crate::log::chain(&error));
+        }
+        queue.changed.notify_waiters();
     }
 
     async fn next(&self, queue: &Queue, call: &Call, length: Duration) -> Result<Option<Job>, StoreError> {
@@ -214,7 +232,14 @@ async fn event(
         () = until_due(next) => Turn::Look,
         () = sleep_until(until) => Turn::Nothing { leaves: false },
         () = exchange.draining() => Turn::Nothing { leaves: true },
+        () = exchange.gone() => Turn::Nothing { leaves: false },
     }
+}
+
+/// How long a worker may wait for a job, by what its route says of answers.
+pub(super) fn longest_wait(waits: Waits) -> Duration {
+    let answers = [waits.request, waits.total].into_iter().flatten().map(|wait| wait.saturating_sub(SOONER));
+    answers.chain([LONGEST_WAIT]).min().unwrap_or_default()
 }
 
 /// Waits for an event, and does not keep dormouse awake for it.

@@ -17,16 +17,17 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use super::call::Call;
 use super::{Answer, Body, Handler, Needs, RequestBody, RequestContext, RouteShape, Verb};
-use crate::command::{Command, keys};
+use crate::command::Command;
 use crate::job::{Queue, Settings, Work};
 use crate::log::chain;
 use crate::route::MethodSet;
-use crate::schema::{self, Fault, Key, Kind, Methods, Reader};
+use crate::schema::{self, Fault, Key, Methods, Reader};
 use crate::store::{JobId, StoreError};
 use crate::verify::{self, Verify};
 
 mod document;
 mod events;
+mod keys;
 mod lease;
 mod list;
 mod page;
@@ -34,84 +35,14 @@ mod status;
 mod submit;
 mod time;
 
-const JOB: Key = Key::new(
-    "job",
-    Kind::List,
-    "Accepts each request with 202 when it is on disk, and runs this program with these arguments for it later; the \
-     request's body is its input. Placeholders and environment are those of `run`.",
-)
-.example(r#"["/usr/local/bin/convert", "{query.size}"]"#);
-const PULL: Key = Key::new(
-    "pull",
-    Kind::Boolean,
-    "true: as `job`, but nothing is run. Outside workers take the jobs: POST PATH/lease?wait=30s.",
-);
-const WORKERS: Key =
-    Key::new("workers", Kind::Integer { least: 1, most: 1 << 10 }, "How many of its jobs run at once.")
-        .default("1")
-        .example("4");
-const QUEUE: Key = Key::new(
-    "queue",
-    Kind::Integer { least: 1, most: 1 << 30 },
-    "How many jobs may wait; more are answered 503 with Retry-After.",
-)
-.default("1000");
-const RETRIES: Key = Key::new(
-    "retries",
-    Kind::Integer { least: 0, most: 1 << 16 },
-    "How many times a job that has failed is tried again.",
-)
-.default("0")
-.example("5");
-const BACKOFF: Key = Key::new(
-    "backoff",
-    Kind::Duration { least: Duration::from_millis(1) },
-    "How long after its first failure; twice as long after each further one, a day at most. Meanwhile dormouse may sleep.",
-)
-.default("30s");
-const KEEP: Key = Key::new(
-    "keep",
-    Kind::Duration { least: Duration::from_secs(1) },
-    "How long the result of a job, and its output, can be asked for.",
-)
-.default("7 days");
-const OUTPUT: Key =
-    Key::new("output", Kind::Size, "How much of a job's output is kept; the rest is left out.")
-        .default("1 MiB");
-const FILE: Key = Key::new(
-    "file",
-    Kind::Text,
-    "The part of a form (multipart/form-data, as browsers and curl -F send it) that is the job's input; the others are \
-     {form.NAME}.",
-)
-.example("upload");
-const LEASE: Key = Key::new(
-    "lease",
-    Kind::Duration { least: Duration::from_secs(1) },
-    "For how long a worker has a job, unless it asks for more time (POST PATH/ID/renew); then the next worker gets it.",
-)
-.default("60s");
-
-const JOB_KEYS: [Key; 13] = [
-    WORKERS,
-    QUEUE,
-    RETRIES,
-    BACKOFF,
-    KEEP,
-    OUTPUT,
-    FILE,
-    keys::ALLOW,
-    keys::WHEN,
-    keys::ENV,
-    keys::DIR,
-    keys::NICE,
-    verify::VERIFY,
-];
-const PULL_KEYS: [Key; 8] = [LEASE, QUEUE, RETRIES, BACKOFF, KEEP, FILE, keys::WHEN, verify::VERIFY];
+use keys::{
+    API, BACKOFF, FILE, JOB, JOB_KEYS, KEEP, LEASE, OUTPUT, PULL, PULL_KEYS, QUEUE, RETRIES, WORKERS,
+};
 
 const BASE: schema::Verb = schema::Verb {
     methods: Methods::Only(&["POST", "PUT"]),
     below: Some(&["GET", "POST", "DELETE"]),
+    largest_body: Some(1 << 30),
     ..schema::Verb::DEFAULT
 };
 
@@ -123,8 +54,9 @@ pub(super) const VERB: Verb = Verb {
         about: "202 Accepted comes with Location: PATH/ID, and a JSON that says how the job stands (for browsers a page). \
                 GET PATH/ID says it again, with progress (a line `progress 40/100 text` on stdout) and output; GET \
                 PATH/ID/events follows it as Server-Sent Events; DELETE PATH/ID cancels it; GET PATH lists. A body of any \
-                size goes to a file. With an Idempotency-Key the same request twice is one job. A job keeps dormouse awake \
-                while it waits or runs. It is run at least once: one that ran when dormouse had to leave is run again by the \
+                size (limits.body, 1 GiB by default) goes to a file; where {form.NAME} or {json.NAME} have to be read and there \
+                is no `file`, it may have 1 MiB, or limits.body. With an Idempotency-Key the same request twice is one job. A \
+                job keeps dormouse awake while it is due or runs; until a retry it may sleep. It is run at least once: one that ran when dormouse had to leave is run again by the \
                 next. timeouts.total ends it.",
         ..BASE
     },
@@ -136,11 +68,12 @@ pub(super) const PULL_VERB: Verb = Verb {
     schema: schema::Verb {
         operand: PULL,
         keys: &PULL_KEYS,
-        about: "POST PATH/lease answers with the next job and a lease: JSON with id, lease, until, and its input, also at \
-                PATH/ID/input; or 204 when `wait` is over and there was none. POST PATH/ID/done?lease=LEASE ends it, with \
+        about: "POST PATH/lease answers with the next job and a lease: JSON with id, lease, leased_until, and its input (as \
+                text, if it is short), also at PATH/ID/input; or 204 when `wait` is over and there was none. POST PATH/ID/done?lease=LEASE ends it, with \
                 its result as the body; fail?lease= with what went wrong; progress?lease=&done=40&total=100&text= tells how \
                 far it has come; renew?lease= asks for more time. Jobs that wait for workers do not keep dormouse awake, nor \
-                do workers that wait for jobs: they are told 204 before it sleeps.",
+                do workers that wait for jobs: they are told 204 before it sleeps, with Retry-After: whoever asks \
+                sooner wakes it again.",
         ..BASE
     },
     build: |reader, route| build(reader, route, None),
@@ -157,12 +90,16 @@ struct Plan {
     settings: Arc<Settings>,
     queue: Option<Arc<Queue>>,
     verify: Option<Verify>,
+    /// Whether there is more than submissions.
+    has_api: bool,
     /// The part of a form that is the input.
     file: Option<String>,
     /// The methods by which a job is submitted.
     methods: MethodSet,
     /// The largest body whose fields are read, in bytes.
     largest_read: usize,
+    /// No worker waits for longer.
+    longest_wait: Duration,
 }
 
 fn build(reader: &mut Reader<'_>, route: &RouteShape<'_>, operand: Option<&Key>) -> Option<Box<dyn Handler>> {
@@ -179,13 +116,52 @@ fn build(reader: &mut Reader<'_>, route: &RouteShape<'_>, operand: Option<&Key>)
     }
     let command = Command::read(reader, operand, route);
     let verify = Verify::read(reader);
+    let has_api = has_api(reader, operand.is_some());
     let settings = settings(reader, route, operand.is_some());
     let file = reader.text(&FILE).map(str::to_owned);
     let largest_read = usize::try_from(route.largest_body.unwrap_or(LARGEST_READ)).unwrap_or(usize::MAX);
     let queue = route.lasting.jobs.as_ref().map(|jobs| jobs.queue(route.place));
-    let methods = route.methods.cloned().unwrap_or_else(|| BASE.methods.into());
+    let methods = methods(reader, route, operand.unwrap_or(&PULL));
     let settings = Arc::new(Settings { command: command?, ..settings? });
-    Some(Box::new(Route(Arc::new(Plan { settings, queue, verify: verify?, file, methods, largest_read }))))
+    Some(Box::new(Route(Arc::new(Plan {
+        settings,
+        queue,
+        verify: verify?,
+        has_api,
+        file,
+        methods,
+        largest_read,
+        longest_wait: lease::longest_wait(route.waits),
+    }))))
+}
+
+/// Whether others than who submits jobs have to do with them.
+fn has_api(reader: &mut Reader<'_>, is_here: bool) -> bool {
+    let is_verified = reader.has(&verify::VERIFY);
+    let said = reader.boolean(&API);
+    if !is_here && !said.unwrap_or(!is_verified) {
+        let fault = Fault::new(
+            &reader.place(&PULL),
+            "nobody could take these jobs: workers are no senders of what is verified",
+        );
+        reader.fault(fault.help(
+            "write api = true, and let only workers reach the route for it, as by `socket` or a proxy's rule",
+        ));
+    }
+    said.unwrap_or(!is_verified)
+}
+
+/// The methods by which a job is submitted.
+fn methods(reader: &mut Reader<'_>, route: &RouteShape<'_>, operand: &Key) -> MethodSet {
+    let methods = route.methods.cloned().unwrap_or_else(|| BASE.methods.into());
+    if [Method::GET, Method::HEAD, Method::DELETE].iter().any(|method| methods.takes(method)) {
+        let fault = Fault::new(
+            &reader.place(operand),
+            "a job is submitted by POST, PUT or PATCH; GET and DELETE are about jobs",
+        );
+        reader.fault(fault.help("leave `methods` out, or write for example: methods = [\"PUT\"]"));
+    }
+    methods
 }
 
 /// All but the command.
@@ -226,7 +202,6 @@ const PARTS: [&str; 7] = ["events", "input", "output", "done", "fail", "progress
 
 impl Wanted {
     fn read(rest: &str) -> Option<Self> {
-        let rest = rest.trim_start_matches('/');
         match rest.split_once('/') {
             None if rest.is_empty() => Some(Self::Queue),
             None if rest == "lease" => Some(Self::Lease),
@@ -262,14 +237,27 @@ impl Plan {
             return call
                 .failed("job", "there is no state directory to keep jobs in; see STATE_DIRECTORY= or HOME=");
         };
+        let answer = self.answer_of(queue, call, body).await;
+        // Nobody drives the queue of outside workers, nor one whose jobs are all over.
+        queue.jobs.tidy_aside();
+        answer
+    }
+
+    async fn answer_of(
+        self: &Arc<Self>,
+        queue: &Arc<Queue>,
+        call: Arc<Call>,
+        body: RequestBody,
+    ) -> Response<Body> {
         let Some(wanted) = Wanted::read(&call.rest) else { return call.page(StatusCode::NOT_FOUND, None) };
         let is_here = self.settings.is_here();
         match (wanted, call.method()) {
             (Wanted::Queue, method) if self.methods.takes(method) && *method != Method::HEAD => {
                 self.submit(queue, &call, body).await
             }
+            _ if !self.has_api => call.page(StatusCode::NOT_FOUND, None),
             (Wanted::Queue, &Method::GET | &Method::HEAD) => self.list(queue, &call).await,
-            (Wanted::Queue, _) => wrong_method(&call, "GET, HEAD, POST"),
+            (Wanted::Queue, _) => self.wrong_method_of_queue(&call),
             (Wanted::Lease, &Method::POST) if !is_here => self.lease(queue, &call).await,
             (Wanted::Lease, _) if !is_here => wrong_method(&call, "POST"),
             (Wanted::Job(id), &Method::GET | &Method::HEAD) => self.status(queue, &call, id).await,
@@ -285,6 +273,20 @@ impl Plan {
             (Wanted::Of(..), _) if !is_here => wrong_method(&call, "POST"),
             (Wanted::Lease | Wanted::Of(..), _) => call.page(StatusCode::NOT_FOUND, None),
         }
+    }
+}
+
+impl Plan {
+    fn wrong_method_of_queue(&self, call: &Call) -> Response<Body> {
+        let mut page = call.page(StatusCode::METHOD_NOT_ALLOWED, None);
+        let allowed = match self.methods.clone().and(&["GET"]) {
+            MethodSet::Only(methods) => methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", "),
+            MethodSet::Any => String::new(), // any is a submission
+        };
+        if let Ok(allowed) = HeaderValue::try_from(allowed) {
+            page.headers_mut().insert(ALLOW, allowed);
+        }
+        page
     }
 }
 

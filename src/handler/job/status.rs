@@ -11,13 +11,14 @@ use super::{Plan, page, store_failed};
 use crate::handler::Body;
 use crate::handler::accept::Format;
 use crate::handler::call::{Call, Instead};
+use crate::handler::channel::Channel;
 use crate::handler::files::whole_file;
-use crate::job::{Queue, Reader, progress};
+use crate::job::{Kept, Queue, Reader, progress};
 use crate::process::Source;
-use crate::store::{Cancel, Ending, Job, JobId, Outcome, Refused, now};
+use crate::store::{Cancel, Job, JobId, Refused, State, StoreError, now};
 
 /// How much of its output is part of how a job stands: the end, in bytes.
-const OUTPUT: usize = 64 * 1024;
+const OUTPUT: u64 = 64 * 1024;
 
 impl Plan {
     /// The job, if it is one of this queue.
@@ -58,34 +59,35 @@ impl Plan {
 
     /// The end of what it has printed, without what it says of its progress.
     async fn printed(&self, queue: &Queue, id: JobId) -> String {
-        let mut reader = Reader::new(queue.jobs.output(id), 0);
-        let mut text = String::new();
-        while let Ok(lines) = reader.next().await {
-            if lines.is_empty() {
-                break;
-            }
-            for kept in lines {
-                let is_progress =
-                    kept.line.source == Source::Stdout && progress::parse(&kept.line.bytes).is_some();
-                if !is_progress {
-                    text.push_str(&String::from_utf8_lossy(&kept.line.bytes));
-                    text.push('\n');
-                }
-            }
-            if text.len() > 2 * OUTPUT {
-                text = end_of(&text).to_owned();
-            }
+        let mut reader = Reader::of_end(queue.jobs.output(id), OUTPUT).await;
+        let mut text = Vec::new();
+        while let Ok(lines) = reader.next().await
+            && !lines.is_empty()
+        {
+            lines.iter().for_each(|kept| print(kept, &mut text));
         }
-        end_of(&text).to_owned()
+        String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// `GET PATH/ID/output`.
+    /// `GET PATH/ID/output`: all that is kept of it.
     pub(super) async fn output(&self, queue: &Queue, call: &Call, id: JobId) -> Response<Body> {
         if let Err(page) = self.find(queue, call, id).await {
             return *page;
         }
-        let text = self.printed(queue, id).await;
-        let mut response = Response::new(Body::from(text));
+        let mut reader = Reader::new(queue.jobs.output(id), 0);
+        let (to, channel) = Channel::new();
+        tokio::spawn(async move {
+            while let Ok(lines) = reader.next().await
+                && !lines.is_empty()
+            {
+                let mut text = Vec::new();
+                lines.iter().for_each(|kept| print(kept, &mut text));
+                if to.send(text.into()).await.is_err() {
+                    return; // nobody reads it any more
+                }
+            }
+        });
+        let mut response = Response::new(Body::Stream(Box::pin(channel)));
         private(&mut response, HeaderValue::from_static("text/plain; charset=utf-8"));
         response
     }
@@ -119,45 +121,54 @@ impl Plan {
         if let Err(page) = self.find(queue, call, id).await {
             return *page;
         }
-        let now = now();
-        let expires = now.saturating_add(self.settings.keep.as_millis().try_into().unwrap_or(u64::MAX));
-        match queue.jobs.store.cancel(id, now, expires).await {
-            Ok(Ok(Cancel::Cancelled(_))) => {
-                queue.wake(&call.exchange.control()); // it may have been what kept the process awake
-                queue.jobs.told(id);
-            }
-            Ok(Ok(Cancel::Running(_))) => {
-                if !queue.jobs.end(id).await {
-                    // It has ended in this very moment, or its program was not there yet.
-                    let ended = queue.jobs.store.finish(
-                        id,
-                        None,
-                        Ending::Cancelled,
-                        Outcome::default(),
-                        now,
-                        expires,
-                    );
-                    if let Err(error) = ended.await {
-                        return store_failed(call, &error);
-                    }
-                }
-            }
+        match self.end(queue, call, id).await {
+            Ok(Ok(())) => self.status(queue, call, id).await,
             Ok(Err(Refused::Over)) => {
-                return call.explained(StatusCode::CONFLICT, "the job is over, there is nothing to cancel");
+                call.explained(StatusCode::CONFLICT, "the job is over, there is nothing to cancel")
             }
-            Ok(Err(_)) => return call.page(StatusCode::NOT_FOUND, None),
-            Err(error) => return store_failed(call, &error),
+            Ok(Err(_)) => call.page(StatusCode::NOT_FOUND, None),
+            Err(error) => store_failed(call, &error),
         }
-        self.status(queue, call, id).await
+    }
+
+    /// Ends a job, wherever it is.
+    async fn end(
+        &self,
+        queue: &Arc<Queue>,
+        call: &Call,
+        id: JobId,
+    ) -> Result<Result<(), Refused>, StoreError> {
+        let keep = self.settings.keep.as_millis().try_into().unwrap_or(u64::MAX);
+        let mut was_running = false;
+        loop {
+            let now = now();
+            match queue.jobs.store.cancel(id, now, now.saturating_add(keep)).await? {
+                Ok(Cancel::Cancelled(_)) => {
+                    queue.wake(&call.exchange.control()); // it may have been what kept the process awake
+                    queue.jobs.told(id);
+                    return Ok(Ok(()));
+                }
+                // By then it is cancelled; or it has ended in this very moment, and may even wait to be tried again.
+                Ok(Cancel::Running(_)) => {
+                    queue.jobs.end(id).await?;
+                    was_running = true;
+                }
+                Err(Refused::Over) if was_running && is_cancelled(queue, id).await? => return Ok(Ok(())),
+                Err(refused) => return Ok(Err(refused)),
+            }
+        }
     }
 }
 
-/// The end of a text, from the beginning of a line.
-fn end_of(text: &str) -> &str {
-    let Some(start) = text.len().checked_sub(OUTPUT) else { return text };
-    match memchr::memchr(b'\n', &text.as_bytes()[start..]) {
-        Some(at) => &text[start + at + 1..],
-        None => "",
+async fn is_cancelled(queue: &Queue, id: JobId) -> Result<bool, StoreError> {
+    Ok(queue.jobs.store.get(id).await?.is_some_and(|job| job.state == State::Cancelled))
+}
+
+/// Adds a line, unless it is one that tells of progress.
+fn print(kept: &Kept, text: &mut Vec<u8>) {
+    if kept.line.source == Source::Stderr || progress::parse(&kept.line.bytes).is_none() {
+        text.extend_from_slice(&kept.line.bytes);
+        text.push(b'\n');
     }
 }
 

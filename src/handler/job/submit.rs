@@ -189,11 +189,11 @@ impl Plan {
         call: &Call,
         (job, in_memory, key): (NewJob, Option<Bytes>, Option<Key>),
     ) -> Result<Submitted, Instead> {
-        let is_here = self.settings.is_here();
-        let pin = if is_here {
-            Some(queue.jobs.pin().await.map_err(|error| call.not_taken(&error.into()))?)
-        } else {
+        // Not as this route says: another config may be in force by now, and the job is done under that.
+        let pin = if queue.is_outside() {
             None
+        } else {
+            Some(queue.jobs.pin().await.map_err(|error| call.not_taken(&error.into()))?)
         };
         let submitted = queue.jobs.store.submit(job, in_memory, key, self.settings.most_queued).await;
         let is_new = matches!(submitted, Ok(Submitted::Accepted(_)));

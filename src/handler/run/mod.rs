@@ -36,8 +36,8 @@ use running::Why;
 const RUN: Key = Key::new(
     "run",
     Kind::List,
-    "Runs this program with these arguments for each request; no shell reads them. Its output is the answer, and the \
-     request's body its input.",
+    "Runs this program with these arguments for each request; no shell reads them. Without a slash the program is looked \
+     for in PATH, a relative path begins at `dir`. Its output is the answer, and the request's body its input.",
 )
 .example(r#"["/usr/local/bin/report", "{query.month}"]"#);
 const STREAM: Key = Key::new(

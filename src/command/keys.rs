@@ -28,12 +28,14 @@ pub const ENV: Key = Key::new(
 .example(r#"{ GIT_PROJECT_ROOT = "/srv/git" }"#);
 /// `dir`.
 pub const DIR: Key =
-    Key::new("dir", Kind::Path, "Where it runs; by default the state directory.").example("/srv/deploy");
+    Key::new("dir", Kind::Path, "Where it runs, and its HOME; by default the state directory.")
+        .example("/srv/deploy");
 /// `nice`.
 pub const NICE: Key = Key::new(
     "nice",
     Kind::Integer { least: -20, most: 19 },
-    "How much it lets others go first, as nice(1) counts; less than dormouse itself needs a right (LimitNICE=).",
+    "How much it lets others go first, as nice(1) counts; less than dormouse itself needs a right (LimitNICE=). The sandbox \
+     of the unit allows it with programs.conf only.",
 )
 .example("10");
 

@@ -56,7 +56,7 @@ pub(super) fn read(table: &Table, around: &Around<'_>, faults: &mut Faults) -> O
     let methods = common::methods(&mut reader);
     let waits = verb.map_or(&["connect", "idle"][..], |verb| verb.schema.waits);
     let stands_at = place_of(path.unwrap_or_default(), &hosts, socket.as_deref());
-    let chain = Chain::read(&mut reader, around.of_server, waits, |room| {
+    let mut chain = Chain::read(&mut reader, around.of_server, waits, |room| {
         around.lasting.places(format!("{stands_at} {methods:?}"), room)
     });
     let (verb, path) = (verb?, path?);
@@ -77,6 +77,7 @@ pub(super) fn read(table: &Table, around: &Around<'_>, faults: &mut Faults) -> O
         lasting: around.lasting,
     };
     let handler = (verb.build)(&mut reader, &shape);
+    chain.largest_body = chain.largest_body.or(verb.schema.largest_body);
     let methods = methods.unwrap_or_else(|| verb.schema.methods.into());
     let methods = methods.and(verb.schema.below.unwrap_or_default());
     let below = pattern.as_ref().filter(|_| verb.schema.below.is_some()).and_then(Pattern::below);

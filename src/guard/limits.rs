@@ -26,7 +26,7 @@ const BODY: Key = Key::new(
     "body",
     Kind::Size,
     "The largest body of a request; more is answered 413. By default there is no limit where it is passed on as it comes \
-     (proxy, app), and other verbs read none.",
+     (proxy, app, run), 1 MiB where `run` or `job` have to read it first, 1 GiB for `job` else, and other verbs read none.",
 );
 
 /// Those of `[limits]` that may stand in a route too.

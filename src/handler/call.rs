@@ -122,6 +122,9 @@ impl Call {
         verify: Option<&Verify>,
     ) -> Result<Bytes, Instead> {
         let mut checking = self.begin_check(verify).await?;
+        if self.length().is_some_and(|length| length > most as u64) {
+            return Err(self.page(StatusCode::PAYLOAD_TOO_LARGE, None).into());
+        }
         let watch = |bytes: &[u8]| checking.iter_mut().for_each(|checking| checking.update(bytes));
         let intake = Intake { most_in_memory: most, spool: None, watch, field: None };
         let taken = intake.take(self.parts.headers.get(CONTENT_TYPE), body).await;

@@ -160,10 +160,15 @@ impl Jobs {
     /// How it stands with a job: what the store says, and how far one that runs here has come.
     pub async fn get(&self, id: JobId) -> Result<Option<Job>, StoreError> {
         let mut job = self.store.get(id).await?;
-        if let (Some(job), Some(attempt)) = (&mut job, self.attempt(id)) {
+        job.iter_mut().for_each(|job| self.add_progress(job));
+        Ok(job)
+    }
+
+    /// How far a job that runs here has come.
+    pub fn add_progress(&self, job: &mut Job) {
+        if let Some(attempt) = self.attempt(job.id) {
             job.progress = attempt.progress().or(job.progress.take());
         }
-        Ok(job)
     }
 
     /// What tells of a job's changes.

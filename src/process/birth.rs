@@ -11,7 +11,10 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
-use rustix::process::{Pid, Signal, WaitOptions, getpid, getppid, set_parent_process_death_signal, waitpid};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, WaitOptions, getpid, getppid, set_parent_process_death_signal,
+    setpriority_process, setrlimit, waitpid,
+};
 
 use super::exec::Image;
 
@@ -31,6 +34,10 @@ pub struct Birth<'a> {
     pub streams: [BorrowedFd<'a>; 3],
     /// Its descriptor 3.
     pub socket: Option<BorrowedFd<'a>>,
+    /// Its limits to open files, if they are not ours.
+    pub files: Option<Rlimit>,
+    /// Its priority from its first instruction on. Whether that may be its parent sees.
+    pub nice: Option<i32>,
 }
 
 /// What parent and child have in common.
@@ -106,6 +113,12 @@ impl Common<'_> {
             move_to(socket, FIRST_PASSED)?;
         }
         rustix::process::chdir(self.birth.dir.as_c_str())?;
+        if let Some(files) = self.birth.files {
+            let _ = setrlimit(Resource::Nofile, files); // it runs with ours, too
+        }
+        if let Some(nice) = self.birth.nice {
+            let _ = setpriority_process(None, nice);
+        }
         set_parent_process_death_signal(Some(Signal::KILL))?;
         if getppid() != Some(self.parent) {
             return Err(io::ErrorKind::NotFound.into()); // it ended before that, and nobody reads this

@@ -13,15 +13,17 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group, setpriority_pgrp, waitid, waitpid,
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, getpriority_process, kill_process_group,
+    setpriority_process, waitid, waitpid,
 };
 use signal_hook::low_level::signal_name;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe;
 use tokio::runtime::Handle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
+use super::group;
 use super::output::Output;
 use super::owner::Owner;
 use super::program::{Born, Program, StartError};
@@ -97,7 +99,7 @@ impl Child {
         let Born { pid, pidfd, stdin, stdout, stderr } = program.spawn(streams.stdin)?;
         let leader = Leader::watch(pid, pidfd).map_err(error)?;
         if let Some(nice) = program.nice {
-            leader.set_nice(nice, &program.owner);
+            leader.check_nice(nice, &program.owner);
         }
         // Should this fail, the leader is killed by being dropped.
         let stdin = stdin.map(pipe::Sender::from_owned_fd).transpose().map_err(error)?;
@@ -119,7 +121,7 @@ impl Child {
     /// Waits until it has ended by itself, and returns the same each time it is asked. What it left running in its group
     /// is killed then. Cancelled, it leaves everything as it was.
     pub async fn exited(&mut self) -> Ended {
-        let status = self.leader.ended().await;
+        let status = self.leader.ended(Others::Killed).await;
         let stderr = self.output.finish().await;
         Ended { status, stderr }
     }
@@ -138,6 +140,19 @@ impl Child {
             }
         }
     }
+
+    /// Ends it as [`Child::stop`] does, and everybody else in its group has the same time: a shell dies of SIGTERM at once,
+    /// before whoever does its work has put things in order.
+    pub async fn stop_all(&mut self, within: Duration) -> Ended {
+        let until = Instant::now() + within;
+        self.leader.signal(Signal::TERM);
+        self.leader.signal(Signal::CONT);
+        match timeout_at(until, self.leader.ended(Others::Left)).await {
+            Ok(_) => self.leader.others_end(until).await,
+            Err(_) => self.leader.signal(Signal::KILL),
+        }
+        self.exited().await
+    }
 }
 
 impl fmt::Debug for Child {
@@ -153,6 +168,17 @@ struct Leader {
     watched: Option<AsyncFd<OwnedFd>>,
     /// Once it has been reaped.
     status: Option<ExitStatus>,
+    /// What it left in its group was left alone, and may be there still.
+    has_others: bool,
+}
+
+/// What becomes of whoever else is in a group when its first process has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Others {
+    /// They are killed.
+    Killed,
+    /// They are left alone for now.
+    Left,
 }
 
 /// What is said of one whom somebody else has reaped: the kernel itself, if SIGCHLD was ignored by who started us.
@@ -167,12 +193,16 @@ impl Leader {
             let _ =
                 kill_process_group(pid, Signal::KILL).and_then(|()| waitpid(Some(pid), WaitOptions::empty()));
         }
-        Ok(Self { pid, watched: Some(watched?), status: None })
+        Ok(Self { pid, watched: Some(watched?), status: None, has_others: false })
     }
 
-    /// Makes it nicer, and whatever it may have started already. It runs on if that may not be.
-    fn set_nice(&self, nice: i32, owner: &Owner) {
-        if let Err(error) = setpriority_pgrp(Some(self.pid), nice) {
+    /// Looks whether it is as nice as it should be, which it was to see to before its first instruction. It runs on if
+    /// that may not be.
+    fn check_nice(&self, nice: i32, owner: &Owner) {
+        if getpriority_process(Some(self.pid)) == Ok(nice) {
+            return;
+        }
+        if let Err(error) = setpriority_process(Some(self.pid), nice) {
             tracing::warn!(
                 %error,
                 "{owner}: cannot set its priority to {nice} (`nice`): {error}; a limit or the unit's sandbox forbids it, \
@@ -182,9 +212,9 @@ impl Leader {
     }
 
     /// Waits for its end.
-    async fn ended(&mut self) -> ExitStatus {
+    async fn ended(&mut self, others: Others) -> ExitStatus {
         loop {
-            if let Some(status) = self.reap() {
+            if let Some(status) = self.reap(others) {
                 return status;
             }
             let Some(watched) = &self.watched else { return lost() };
@@ -196,8 +226,8 @@ impl Leader {
         }
     }
 
-    /// How it ended, if it has; what it left running in its group is killed.
-    fn reap(&mut self) -> Option<ExitStatus> {
+    /// How it ended, if it has, and what becomes of its group then.
+    fn reap(&mut self, others: Others) -> Option<ExitStatus> {
         if self.status.is_some() {
             return self.status;
         }
@@ -208,12 +238,23 @@ impl Leader {
         }
         // While it is not reaped, nobody else can have its group's id.
         let reaped = has_ended.and_then(|_| {
-            self.signal(Signal::KILL);
+            match others {
+                Others::Killed => self.signal(Signal::KILL),
+                Others::Left => self.has_others = true,
+            }
             waitpid(Some(self.pid), WaitOptions::NOHANG)
         });
         let status = reaped.ok().flatten().map(|(_, status)| ExitStatus::from_raw(status.as_raw()));
         self.status = Some(status.unwrap_or_else(lost));
         self.status
+    }
+
+    /// Waits for the end of all others in its group, which are killed at some time.
+    async fn others_end(&mut self, until: Instant) {
+        if self.has_others && timeout_at(until, group::end(self.pid)).await.is_err() {
+            let _ = kill_process_group(self.pid, Signal::KILL); // as in `group`, it is theirs
+        }
+        self.has_others = false;
     }
 
     /// To the whole group, while its id is its own.
@@ -228,7 +269,10 @@ impl Leader {
 impl Drop for Leader {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
-        if self.reap().is_some() {
+        if self.has_others {
+            let _ = kill_process_group(self.pid, Signal::KILL); // as in `group`, it is theirs
+        }
+        if self.reap(Others::Killed).is_some() {
             return;
         }
         // It takes a moment to die. Without a runtime it is reaped when this process ends, as it is about to.

@@ -8,6 +8,7 @@
 mod birth;
 mod child;
 mod exec;
+mod group;
 mod lines;
 mod output;
 mod owner;

@@ -25,6 +25,9 @@ pub struct Verb {
     /// Whether everything below its path belongs to it too, and what its routes take there and at the path itself
     /// beside their own methods.
     pub below: Option<&'static [&'static str]>,
+    /// The largest body of a request unless `limits.body` says otherwise, in bytes; `None`: as it comes, or as the verb reads
+    /// it.
+    pub largest_body: Option<u64>,
     /// Which of the waits for others in a route's `timeouts` mean something to it.
     pub waits: &'static [&'static str],
     /// Whether requests on its routes restart the sleep clock.
@@ -40,6 +43,7 @@ impl Verb {
         keys: &[],
         methods: Methods::Any,
         below: None,
+        largest_body: None,
         waits: &[],
         counts: Counts::Yes,
         about: "",

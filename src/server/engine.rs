@@ -1,9 +1,11 @@
 //! The public entry: sockets and a service in; served, asleep, an exit out.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::account::{Account, Snapshot};
 use super::connection;
@@ -331,11 +333,21 @@ impl<S: Serve> Connections for Served<S> {
     }
 }
 
+/// The open-files limit as it was.
+static FILE_LIMIT: OnceLock<Rlimit> = OnceLock::new();
+
+/// The open-files limit that was raised, which is for programs that are started: some use select(2), which knows 1024, and
+/// some close every descriptor there could be.
+#[cfg(feature = "daemon")]
+pub(crate) fn file_limit_before() -> Option<Rlimit> {
+    FILE_LIMIT.get().copied()
+}
+
 /// A descriptor a connection: the hard limit is what the administrator allows (LimitNOFILE=).
 fn raise_file_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
+        let _ = FILE_LIMIT.set(limit); // an engine before this one has found the same
         limit.current = limit.maximum;
         if let Err(error) = setrlimit(Resource::Nofile, limit) {
             tracing::debug!(%error, "cannot raise the open-files limit");

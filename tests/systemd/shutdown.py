@@ -4,7 +4,9 @@
 import json
 import sys
 
-systemd = [str(entry["MESSAGE"]) for entry in map(json.loads, sys.stdin) if entry.get("_PID") == "1"]
+entries = [json.loads(line) for line in sys.stdin]
+last_boot = [entry for entry in entries if entry["_BOOT_ID"] == entries[-1]["_BOOT_ID"]]
+systemd = [str(entry["MESSAGE"]) for entry in last_boot if entry.get("_PID") == "1"]
 began = next(index for index, message in enumerate(systemd) if message.startswith("Stopped target"))
 own = [message for message in systemd[began:] if "dormouse" in message or "Dormouse" in message]
 print("\n".join(own))

@@ -22,7 +22,10 @@ pub(super) fn document(job: &Job, base: &str) -> Value {
     time("due", (job.state == State::Queued && job.attempts > 0).then_some(job.due));
     time("leased_until", job.lease.as_ref().map(|lease| lease.until));
     all.insert("attempts".into(), job.attempts.into());
-    let input = json!({ "size": job.input.size, "type": job.input.media_type, "location": format!("{}/input", location(base, job)) });
+    let mut input = json!({ "size": job.input.size, "location": format!("{}/input", location(base, job)) });
+    if let Some(media_type) = &job.input.media_type {
+        input["type"] = media_type.as_str().into();
+    }
     all.insert("input".into(), input);
     if let Some(progress) = &job.progress {
         all.insert("progress".into(), self::progress(progress));

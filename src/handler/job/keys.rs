@@ -31,7 +31,7 @@ pub(super) const QUEUE: Key = Key::new(
 pub(super) const RETRIES: Key = Key::new(
     "retries",
     Kind::Integer { least: 0, most: 1 << 16 },
-    "How many times a job that has failed is tried again.",
+    "How many times a job that has failed is tried again. One that was ended because dormouse left has not failed.",
 )
 .default("0")
 .example("5");
@@ -64,7 +64,16 @@ pub(super) const LEASE: Key = Key::new(
 )
 .default("60s");
 
-pub(super) const JOB_KEYS: [Key; 13] = [
+pub(super) const API: Key = Key::new(
+    "api",
+    Kind::Boolean,
+    "Whether whoever may reach the route can list its jobs, look at them and cancel them; false leaves only their \
+     submission. By default true, and false with `verify`: who has signed one request is not who asks later.",
+)
+.example("false");
+
+pub(super) const JOB_KEYS: [Key; 14] = [
+    API,
     WORKERS,
     QUEUE,
     RETRIES,
@@ -79,5 +88,5 @@ pub(super) const JOB_KEYS: [Key; 13] = [
     keys::NICE,
     verify::VERIFY,
 ];
-pub(super) const PULL_KEYS: [Key; 8] =
-    [LEASE, QUEUE, RETRIES, BACKOFF, KEEP, FILE, keys::WHEN, verify::VERIFY];
+pub(super) const PULL_KEYS: [Key; 9] =
+    [API, LEASE, QUEUE, RETRIES, BACKOFF, KEEP, FILE, keys::WHEN, verify::VERIFY];

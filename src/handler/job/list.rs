@@ -33,6 +33,7 @@ impl Plan {
         };
         let has_more = jobs.len() > limit;
         jobs.truncate(limit);
+        jobs.iter_mut().for_each(|job| queue.jobs.add_progress(job));
         let base = call.base();
         let last = jobs.last().filter(|_| has_more);
         let next = last.map(|job| format!("{}?before={}&limit={limit}", call.path(), job.id));

@@ -23,7 +23,7 @@ use crate::log::chain;
 use crate::route::MethodSet;
 use crate::schema::{self, Fault, Key, Methods, Reader};
 use crate::store::{JobId, StoreError};
-use crate::verify::Verify;
+use crate::verify::{self, Verify};
 
 mod document;
 mod events;
@@ -35,11 +35,14 @@ mod status;
 mod submit;
 mod time;
 
-use keys::{BACKOFF, FILE, JOB, JOB_KEYS, KEEP, LEASE, OUTPUT, PULL, PULL_KEYS, QUEUE, RETRIES, WORKERS};
+use keys::{
+    API, BACKOFF, FILE, JOB, JOB_KEYS, KEEP, LEASE, OUTPUT, PULL, PULL_KEYS, QUEUE, RETRIES, WORKERS,
+};
 
 const BASE: schema::Verb = schema::Verb {
     methods: Methods::Only(&["POST", "PUT"]),
     below: Some(&["GET", "POST", "DELETE"]),
+    largest_body: Some(1 << 30),
     ..schema::Verb::DEFAULT
 };
 
@@ -51,8 +54,9 @@ pub(super) const VERB: Verb = Verb {
         about: "202 Accepted comes with Location: PATH/ID, and a JSON that says how the job stands (for browsers a page). \
                 GET PATH/ID says it again, with progress (a line `progress 40/100 text` on stdout) and output; GET \
                 PATH/ID/events follows it as Server-Sent Events; DELETE PATH/ID cancels it; GET PATH lists. A body of any \
-                size goes to a file. With an Idempotency-Key the same request twice is one job. A job keeps dormouse awake \
-                while it waits or runs. It is run at least once: one that ran when dormouse had to leave is run again by the \
+                size (limits.body, 1 GiB by default) goes to a file; where {form.NAME} or {json.NAME} have to be read and there \
+                is no `file`, it may have 1 MiB, or limits.body. With an Idempotency-Key the same request twice is one job. A \
+                job keeps dormouse awake while it is due or runs; until a retry it may sleep. It is run at least once: one that ran when dormouse had to leave is run again by the \
                 next. timeouts.total ends it.",
         ..BASE
     },
@@ -64,11 +68,12 @@ pub(super) const PULL_VERB: Verb = Verb {
     schema: schema::Verb {
         operand: PULL,
         keys: &PULL_KEYS,
-        about: "POST PATH/lease answers with the next job and a lease: JSON with id, lease, until, and its input, also at \
-                PATH/ID/input; or 204 when `wait` is over and there was none. POST PATH/ID/done?lease=LEASE ends it, with \
+        about: "POST PATH/lease answers with the next job and a lease: JSON with id, lease, leased_until, and its input (as \
+                text, if it is short), also at PATH/ID/input; or 204 when `wait` is over and there was none. POST PATH/ID/done?lease=LEASE ends it, with \
                 its result as the body; fail?lease= with what went wrong; progress?lease=&done=40&total=100&text= tells how \
                 far it has come; renew?lease= asks for more time. Jobs that wait for workers do not keep dormouse awake, nor \
-                do workers that wait for jobs: they are told 204 before it sleeps.",
+                do workers that wait for jobs: they are told 204 before it sleeps, with Retry-After: whoever asks \
+                sooner wakes it again.",
         ..BASE
     },
     build: |reader, route| build(reader, route, None),
@@ -85,6 +90,8 @@ struct Plan {
     settings: Arc<Settings>,
     queue: Option<Arc<Queue>>,
     verify: Option<Verify>,
+    /// Whether there is more than submissions.
+    has_api: bool,
     /// The part of a form that is the input.
     file: Option<String>,
     /// The methods by which a job is submitted.
@@ -109,21 +116,52 @@ fn build(reader: &mut Reader<'_>, route: &RouteShape<'_>, operand: Option<&Key>)
     }
     let command = Command::read(reader, operand, route);
     let verify = Verify::read(reader);
+    let has_api = has_api(reader, operand.is_some());
     let settings = settings(reader, route, operand.is_some());
     let file = reader.text(&FILE).map(str::to_owned);
     let largest_read = usize::try_from(route.largest_body.unwrap_or(LARGEST_READ)).unwrap_or(usize::MAX);
     let queue = route.lasting.jobs.as_ref().map(|jobs| jobs.queue(route.place));
-    let methods = route.methods.cloned().unwrap_or_else(|| BASE.methods.into());
+    let methods = methods(reader, route, operand.unwrap_or(&PULL));
     let settings = Arc::new(Settings { command: command?, ..settings? });
     Some(Box::new(Route(Arc::new(Plan {
         settings,
         queue,
         verify: verify?,
+        has_api,
         file,
         methods,
         largest_read,
         longest_wait: lease::longest_wait(route.waits),
     }))))
+}
+
+/// Whether others than who submits jobs have to do with them.
+fn has_api(reader: &mut Reader<'_>, is_here: bool) -> bool {
+    let is_verified = reader.has(&verify::VERIFY);
+    let said = reader.boolean(&API);
+    if !is_here && !said.unwrap_or(!is_verified) {
+        let fault = Fault::new(
+            &reader.place(&PULL),
+            "nobody could take these jobs: workers are no senders of what is verified",
+        );
+        reader.fault(fault.help(
+            "write api = true, and let only workers reach the route for it, as by `socket` or a proxy's rule",
+        ));
+    }
+    said.unwrap_or(!is_verified)
+}
+
+/// The methods by which a job is submitted.
+fn methods(reader: &mut Reader<'_>, route: &RouteShape<'_>, operand: &Key) -> MethodSet {
+    let methods = route.methods.cloned().unwrap_or_else(|| BASE.methods.into());
+    if [Method::GET, Method::HEAD, Method::DELETE].iter().any(|method| methods.takes(method)) {
+        let fault = Fault::new(
+            &reader.place(operand),
+            "a job is submitted by POST, PUT or PATCH; GET and DELETE are about jobs",
+        );
+        reader.fault(fault.help("leave `methods` out, or write for example: methods = [\"PUT\"]"));
+    }
+    methods
 }
 
 /// All but the command.
@@ -217,6 +255,7 @@ impl Plan {
             (Wanted::Queue, method) if self.methods.takes(method) && *method != Method::HEAD => {
                 self.submit(queue, &call, body).await
             }
+            _ if !self.has_api => call.page(StatusCode::NOT_FOUND, None),
             (Wanted::Queue, &Method::GET | &Method::HEAD) => self.list(queue, &call).await,
             (Wanted::Queue, _) => self.wrong_method_of_queue(&call),
             (Wanted::Lease, &Method::POST) if !is_here => self.lease(queue, &call).await,

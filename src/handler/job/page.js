@@ -9,7 +9,11 @@ source.addEventListener("progress", (event) => {
   element("progress").value = progress.percent;
   element("text").textContent = progress.done + "/" + progress.total + " " + progress.text;
 });
-const show = (event) => { element("state").textContent = JSON.parse(event.data).state; };
+const show = (event) => {
+  const job = JSON.parse(event.data);
+  element("state").textContent = job.state;
+  element("error").textContent = job.error ?? "";
+};
 source.addEventListener("state", show);
 source.addEventListener("end", (event) => {
   show(event);

@@ -8,7 +8,7 @@ use super::status::private;
 use super::time::rfc3339;
 use crate::handler::Body;
 use crate::handler::escape::Html;
-use crate::store::Job;
+use crate::store::{Job, Progress};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -17,24 +17,42 @@ const SCRIPT: &str = include_str!("page.js");
 pub(super) fn one(job: &Job, base: &str, status: StatusCode) -> Response<Body> {
     let path = location(base, job);
     let cancel = if job.state.is_over() { "" } else { "<button id=\"cancel\">Cancel</button>\n" };
+    // Without scripts it loads itself again; this may be the answer to a POST, which is not to be made again.
     let refresh = if job.state.is_over() {
-        ""
+        String::new()
     } else {
-        "<noscript><meta http-equiv=\"refresh\" content=\"5\"></noscript>\n"
+        let path = Html(&path);
+        format!("<noscript><meta http-equiv=\"refresh\" content=\"5; url={path}\"></noscript>\n")
+    };
+    let error = job.outcome.as_ref().and_then(|outcome| outcome.error.as_deref()).unwrap_or_default();
+    let (percent, text) = match &job.progress {
+        Some(progress) => {
+            (progress_of(progress), format!("{}/{} {}", progress.done, progress.total, progress.text))
+        }
+        None => ("hidden".to_owned(), String::new()),
     };
     let body = format!(
         "<h1>Job <code>{id}</code></h1>\n\
          <p>State <strong id=\"state\">{state}</strong>, accepted {created}</p>\n\
-         <p><progress id=\"progress\" max=\"100\" hidden></progress> <span id=\"text\"></span></p>\n\
+         <p><progress id=\"progress\" max=\"100\" {percent}></progress> <span id=\"text\">{text}</span></p>\n\
+         <p id=\"error\">{error}</p>\n\
          {cancel}<pre id=\"output\"></pre>\n<p><a href=\"{list}\">All jobs</a></p>\n\
          <script>const path = \"{path}\";\n{SCRIPT}</script>\n",
         id = job.id,
         state = job.state.name(),
         created = rfc3339(job.created),
         list = Html(if base.is_empty() { "/" } else { base }),
+        text = Html(&text),
+        error = Html(error),
         path = script_text(&path),
     );
-    page(&format!("Job {}", job.id), refresh, &body, status)
+    page(&format!("Job {}", job.id), &refresh, &body, status)
+}
+
+/// What a progress bar has to know.
+fn progress_of(progress: &Progress) -> String {
+    let percent = super::document::progress(progress)["percent"].clone();
+    format!("value=\"{percent}\"")
 }
 
 /// The page of several.

@@ -1,24 +1,23 @@
 //! The answer that is made of a program's output.
 
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use bytes::{Bytes, BytesMut};
-use http_body::{Frame, SizeHint};
-use hyper::header::CONTENT_TYPE;
-use hyper::{HeaderMap, Response, StatusCode};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use hyper::{HeaderMap, Method, Response, StatusCode};
 
 use super::cgi::{self, Head};
 use super::events::Events;
 use super::output::Output;
-use super::running::{End, Running, Stop, broken};
+use super::running::{End, Running, Why};
+use super::streamed::{Reading, Streamed};
 use super::{Mode, Plan};
 use crate::app::sandbox;
 use crate::handler::Body;
+use crate::handler::body;
 use crate::handler::call::{Call, Instead};
 use crate::schema::{Fault, Key, Reader};
-use crate::server::Exchange;
+
+const NO_HEAD: &str = "it has ended without a CGI head";
+pub(super) const LESS: &str = "it has printed less than its Content-Length says";
 
 /// Statuses by exit code.
 #[derive(Debug)]
@@ -53,51 +52,31 @@ impl ExitStatuses {
 /// An answer, as far as it is there.
 pub(super) enum Made {
     /// All of it.
-    Whole(StatusCode, HeaderMap, Bytes),
+    Whole(StatusCode, HeaderMap, Body),
     /// Its beginning.
     Begun(StatusCode, HeaderMap, Box<Reading>),
     /// It is a stream of events.
     Events,
 }
 
-/// What is left to read of an answer.
-pub(super) struct Reading {
-    first: Option<Bytes>,
-    output: Output,
-    /// How long it said it would be.
-    left: Option<u64>,
-}
-
 impl Plan {
     /// Waits for the answer, or for its beginning; or an error page.
     pub(super) async fn make_answer(&self, call: &Call, running: &mut Running) -> Result<Made, Instead> {
-        let mut output = Output::default();
-        let whole = |bytes| Made::Whole(StatusCode::OK, HeaderMap::new(), bytes);
         match self.mode {
-            Mode::Events => return Ok(Made::Events),
+            Mode::Events => Ok(Made::Events),
             Mode::Whole(most) => {
                 let bytes = self.all(call, running, most).await?;
-                if self.is_cgi {
-                    return self.whole_cgi(call, bytes);
-                }
-                let status = self.status(call, running).await?;
-                return Ok(Made::Whole(status, HeaderMap::new(), bytes));
+                let end = running.end().await;
+                if self.is_cgi { self.whole_cgi(call, bytes, end) } else { self.whole(call, bytes, end) }
             }
-            Mode::Stream if self.is_cgi => return self.begin_cgi(call, running).await,
-            Mode::Stream => {}
-        }
-        match output.piece(running).await {
-            Some(first) => {
-                let reading = Reading { first: Some(first), output, left: None };
+            Mode::Stream if self.is_cgi => self.begin_cgi(call, running).await,
+            Mode::Stream => {
+                let mut output = Output::default();
+                let Some(first) = output.piece(running).await else {
+                    return self.whole(call, Bytes::new(), running.end().await);
+                };
+                let reading = Reading { first: Some(first), output, left: None, last: None };
                 Ok(Made::Begun(StatusCode::OK, HeaderMap::new(), Box::new(reading)))
-            }
-            None => {
-                let status = self.status(call, running).await?;
-                if status.is_success() {
-                    Ok(whole(Bytes::new()))
-                } else {
-                    Err(call.page(status, None).into())
-                }
             }
         }
     }
@@ -107,7 +86,7 @@ impl Plan {
         let (mut output, mut all) = (Output::default(), BytesMut::new());
         while let Some(piece) = output.piece(running).await {
             if all.len() + piece.len() > most {
-                running.stop(Stop::Wrong);
+                running.stop(Why::Wrong);
                 let why = format!("it prints more than {most} bytes; see `output`");
                 return Err(self.failed(call, &why).into());
             }
@@ -116,20 +95,37 @@ impl Plan {
         Ok(all.freeze())
     }
 
-    /// The status by its exit code, or the page of its failure.
-    async fn status(&self, call: &Call, running: &mut Running) -> Result<StatusCode, Instead> {
-        let end = running.end().await;
-        Ok(self.statuses.of(end).ok_or_else(|| self.failed(call, &last_words(end)))?)
+    /// All it printed, with the status by its exit code; or the page of its failure.
+    fn whole(&self, call: &Call, bytes: Bytes, end: &End) -> Result<Made, Instead> {
+        let status = self.statuses.of(end).ok_or_else(|| self.failure(call, end))?;
+        let is_error = status.is_client_error() || status.is_server_error();
+        if is_error && bytes.is_empty() {
+            return Err(call.page(status, None).into());
+        }
+        let body = if body::is_bodiless(status) { Body::Empty } else { bytes.into() };
+        Ok(Made::Whole(status, HeaderMap::new(), body))
     }
 
-    fn whole_cgi(&self, call: &Call, bytes: Bytes) -> Result<Made, Instead> {
-        match cgi::parse(&bytes) {
-            Ok(Some(Head { status, headers, length, .. })) => {
-                Ok(Made::Whole(status, headers, bytes.slice(length..)))
-            }
-            Ok(None) => Err(self.failed(call, "it has printed no CGI head").into()),
-            Err(error) => Err(self.failed(call, &error.to_string()).into()),
+    fn whole_cgi(&self, call: &Call, bytes: Bytes, end: &End) -> Result<Made, Instead> {
+        if !end.is_success() {
+            return Err(self.failure(call, end).into());
         }
+        let head = match cgi::parse(&bytes) {
+            Ok(Some(head)) => head,
+            Ok(None) => return Err(self.failed(call, NO_HEAD).into()),
+            Err(error) => return Err(self.failed(call, &error.to_string()).into()),
+        };
+        let mut body = bytes.slice(head.length..);
+        if is_bodiless(call, &head) {
+            return Ok(without_body(call, head));
+        }
+        if let Some(said) = head.body_length {
+            if said > body.len() as u64 {
+                return Err(self.failed(call, LESS).into());
+            }
+            body.truncate(usize::try_from(said).unwrap_or(usize::MAX));
+        }
+        Ok(Made::Whole(head.status, head.headers, body.into()))
     }
 
     /// Reads until the head is there.
@@ -138,27 +134,51 @@ impl Plan {
         loop {
             let Some(piece) = output.piece(running).await else {
                 let end = running.end().await;
-                let why = if end.ended.is_success() && end.why.is_none() {
-                    "it has ended without a CGI head".to_owned()
-                } else {
-                    last_words(end)
-                };
-                return Err(self.failed(call, &why).into());
+                let failure =
+                    if end.is_success() { self.failed(call, NO_HEAD) } else { self.failure(call, end) };
+                return Err(failure.into());
             };
             read.extend_from_slice(&piece);
             match cgi::parse(&read) {
                 Ok(None) => {}
+                Ok(Some(head)) if is_bodiless(call, &head) => {
+                    return self.end_cgi(call, running, output, head).await;
+                }
                 Ok(Some(Head { status, headers, length, body_length })) => {
                     let first = read.split_off(length).freeze();
                     let first = (!first.is_empty()).then_some(first);
-                    let reading = Reading { first, output, left: body_length };
+                    let reading = Reading { first, output, left: body_length, last: None };
                     return Ok(Made::Begun(status, headers, Box::new(reading)));
                 }
                 Err(error) => {
-                    running.stop(Stop::Wrong);
+                    running.stop(Why::Wrong);
                     return Err(self.failed(call, &error.to_string()).into());
                 }
             }
+        }
+    }
+
+    /// An answer without a body: what still is printed is dropped.
+    async fn end_cgi(
+        &self,
+        call: &Call,
+        running: &mut Running,
+        mut output: Output,
+        head: Head,
+    ) -> Result<Made, Instead> {
+        while output.piece(running).await.is_some() {}
+        let end = running.end().await;
+        if end.is_success() { Ok(without_body(call, head)) } else { Err(self.failure(call, end).into()) }
+    }
+
+    /// The page of a program that has failed, or had to end.
+    fn failure(&self, call: &Call, end: &End) -> Response<Body> {
+        match end.why {
+            Some(Why::TooLarge) => call.page(StatusCode::PAYLOAD_TOO_LARGE, None),
+            Some(Why::Stalled) => call.page(StatusCode::REQUEST_TIMEOUT, None),
+            Some(Why::TimedOut) => self.too_late(call),
+            Some(Why::Left | Why::LeftEarly) => super::left(call),
+            None | Some(Why::Wrong | Why::Leaving) => self.failed(call, &last_words(end)),
         }
     }
 
@@ -167,8 +187,25 @@ impl Plan {
     }
 }
 
+/// Whether nobody gets to see a body of this answer, so that a program may leave it out.
+fn is_bodiless(call: &Call, head: &Head) -> bool {
+    *call.method() == Method::HEAD || body::is_bodiless(head.status) || head.body_length == Some(0)
+}
+
+/// What is answered then. Of how long the body of an answer to HEAD would be, the program has the last word.
+fn without_body(call: &Call, head: Head) -> Made {
+    let Head { status, mut headers, body_length, .. } = head;
+    if *call.method() != Method::HEAD || body::is_bodiless(status) {
+        return Made::Whole(status, headers, Body::Empty);
+    }
+    if let Some(length) = body_length {
+        headers.insert(CONTENT_LENGTH, length.into());
+    }
+    Made::Whole(status, headers, Body::Absent)
+}
+
 /// How it ended, for the journal.
-fn last_words(end: &End) -> String {
+pub(super) fn last_words(end: &End) -> String {
     let mut words = match end.why {
         Some(why) => format!("was ended, for {why}"),
         None => end.ended.to_string(),
@@ -185,7 +222,7 @@ impl Made {
     /// The answer.
     pub fn into_response(self, running: Running, plan: &Plan, call: &Call) -> Response<Body> {
         let (status, headers, body) = match self {
-            Self::Whole(status, headers, bytes) => (status, headers, Body::from(bytes)),
+            Self::Whole(status, headers, body) => (status, headers, body),
             Self::Begun(status, headers, reading) => {
                 let body = Streamed {
                     running,
@@ -194,6 +231,7 @@ impl Made {
                     ends_with_client: plan.ends_with_client,
                     owner: plan.owner(),
                     is_over: false,
+                    error: None,
                 };
                 (status, headers, Body::Stream(Box::pin(body)))
             }
@@ -206,78 +244,5 @@ impl Made {
             response.headers_mut().insert(CONTENT_TYPE, plan.media.clone());
         }
         response
-    }
-}
-
-/// A program's output, as it comes. It ends in order only if the program does.
-struct Streamed {
-    running: Running,
-    reading: Reading,
-    exchange: Exchange,
-    ends_with_client: bool,
-    owner: crate::process::Owner,
-    is_over: bool,
-}
-
-impl Streamed {
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
-        if self.ends_with_client && self.exchange.is_gone() {
-            return Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())));
-        }
-        if let Some(first) = self.reading.first.take() {
-            return Poll::Ready(Some(Ok(first)));
-        }
-        let Some(piece) = std::task::ready!(self.reading.output.poll_piece(&mut self.running, cx)) else {
-            let end = std::task::ready!(self.running.poll_end(cx));
-            if end.why.is_none() && end.ended.is_success() {
-                return Poll::Ready(None);
-            }
-            let (id, why, owner) = (self.exchange.new_id(), last_words(end), &self.owner);
-            tracing::error!(id, route = owner.name(), "{owner}: its answer was cut (id {id}): {why}");
-            return Poll::Ready(Some(Err(broken(end))));
-        };
-        Poll::Ready(Some(Ok(piece)))
-    }
-
-    /// Of an answer that said how long it would be: no more than that, and an error if it is less.
-    fn measured(&mut self, piece: Option<Bytes>) -> Option<io::Result<Bytes>> {
-        let Some(left) = &mut self.reading.left else { return piece.map(Ok) };
-        match piece {
-            Some(mut piece) => {
-                piece.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
-                *left -= piece.len() as u64;
-                Some(Ok(piece))
-            }
-            None if *left > 0 => Some(Err(io::Error::other("the program has printed less than it said"))),
-            None => None,
-        }
-    }
-}
-
-impl http_body::Body for Streamed {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        let this = self.get_mut();
-        while !this.is_over {
-            let polled = match std::task::ready!(this.poll_piece(cx)) {
-                Some(Ok(piece)) => this.measured(Some(piece)),
-                Some(Err(error)) => Some(Err(error)),
-                None => this.measured(None),
-            };
-            this.is_over = !matches!(polled, Some(Ok(_)));
-            match polled {
-                Some(Ok(piece)) if piece.is_empty() => {} // more than it said
-                Some(Ok(piece)) => return Poll::Ready(Some(Ok(Frame::data(piece)))),
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => {}
-            }
-        }
-        Poll::Ready(None)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.reading.left.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }

@@ -86,6 +86,8 @@ impl Plan {
         input: Input,
         end: Option<Instant>,
     ) -> Begun {
+        // While it waits its client may leave, and it is to be run all the same.
+        let waits = if self.ends_with_client { None } else { call.exchange.hold() };
         let place = match self.places.enter() {
             Entry::Place(place) => place,
             Entry::Full => return Err(call.refuse(no_place()).into()),
@@ -99,7 +101,9 @@ impl Plan {
             }
         };
         call.exchange.restart_wait();
-        self.start(&call, &program, (input, place), end).map(Some)
+        let running = self.start(&call, &program, (input, place), end);
+        drop(waits);
+        running.map(Some)
     }
 
     fn start(
@@ -122,7 +126,7 @@ impl Plan {
             owner: self.owner(),
             finishes: !self.ends_with_client,
             until,
-            control: call.exchange.control(),
+            exchange: call.exchange.clone(),
             _keeps: (hold, self.roster.enter("command", self.path.clone()), place),
         };
         Ok(Running::watch(started, lines, input, terms))

@@ -3,8 +3,8 @@
 //! - `begin`: from a request to a program that runs;
 //! - `running`: the task that watches it, and ends it with its whole group when nobody wants it any more;
 //! - `output`: what it prints, piece by piece;
-//! - `answer`: the answer made of that, all of it at once or as it comes; `cgi`: with a head of its own; `events`: line by
-//!   line.
+//! - `answer`: the answer made of that, all of it at once or (`streamed`) as it comes; `cgi`: with a head of its own;
+//!   `events`: line by line.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,16 +27,17 @@ mod cgi;
 mod events;
 mod output;
 mod running;
+mod streamed;
 
 use answer::ExitStatuses;
 use events::LAST_EVENT;
-use running::Stop;
+use running::Why;
 
 const RUN: Key = Key::new(
     "run",
     Kind::List,
-    "Runs this program with these arguments for each request; no shell reads them. Its output is the answer, and the \
-     request's body its input.",
+    "Runs this program with these arguments for each request; no shell reads them. Without a slash the program is looked \
+     for in PATH, a relative path begins at `dir`. Its output is the answer, and the request's body its input.",
 )
 .example(r#"["/usr/local/bin/report", "{query.month}"]"#);
 const STREAM: Key = Key::new(
@@ -264,18 +265,18 @@ impl Plan {
             Ok(begun) => begun,
             Err(page) => return *page,
         };
-        let Some(mut running) = begun else { return Response::new(Body::Empty) }; // nobody is there to read it
+        let Some(mut running) = begun else { return left(&call) };
         let exchange = &call.exchange;
         let answer = self.make_answer(&call, &mut running);
         let answer = while_wanted(exchange, self.ends_with_client, answer);
         match self.waits.head(exchange, end, answer).await {
             Some(Some(Ok(answer))) => answer.into_response(running, &self, &call),
             Some(Some(Err(page))) => *page,
-            Some(None) => Response::new(Body::Empty),
+            Some(None) => left(&call),
             None => {
                 // One that is to finish without its client does.
                 if self.ends_with_client || !exchange.is_gone() {
-                    running.stop(Stop::TimedOut);
+                    running.stop(Why::TimedOut);
                 }
                 self.too_late(&call)
             }
@@ -291,4 +292,9 @@ impl Plan {
         );
         call.page(StatusCode::GATEWAY_TIMEOUT, Some(&id))
     }
+}
+
+/// For who has closed its side, and may read all the same what that means here.
+fn left(call: &Call) -> Response<Body> {
+    call.explained(StatusCode::BAD_REQUEST, "the connection was closed from your side before the answer")
 }

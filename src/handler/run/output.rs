@@ -33,17 +33,16 @@ impl Default for Output {
 impl Output {
     /// The next piece; `None` when it has ended and all it printed has been read.
     pub fn poll_piece(&mut self, running: &mut Running, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        loop {
-            let Some(stdout) = &mut running.stdout else {
-                return running.poll_end(cx).map(|_| None);
-            };
-            match self.poll_read(stdout, cx) {
-                Poll::Ready(Ok(piece)) if !piece.is_empty() => return Poll::Ready(Some(piece)),
-                Poll::Ready(_) => running.stdout = None, // its end; an error is one too
-                Poll::Pending => {
-                    ready!(running.poll_end(cx));
-                    return Poll::Ready(self.take_rest(running));
-                }
+        // Asked first: somebody to whom it left its pipe may print without end.
+        if running.poll_end(cx).is_ready() {
+            return Poll::Ready(self.take_rest(running));
+        }
+        let Some(stdout) = &mut running.stdout else { return Poll::Pending };
+        match ready!(self.poll_read(stdout, cx)) {
+            Ok(piece) if !piece.is_empty() => Poll::Ready(Some(piece)),
+            _ => {
+                running.stdout = None; // its end; an error is one too
+                Poll::Pending
             }
         }
     }

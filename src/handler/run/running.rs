@@ -13,6 +13,7 @@ use http_body_util::BodyExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::output;
@@ -20,7 +21,7 @@ use crate::guard::{BodyError, Place, RequestBody};
 use crate::handler::call::Call;
 use crate::lifecycle::Hold;
 use crate::process::{Ended, Entry, Line, Owner, Started};
-use crate::server::Control;
+use crate::server::Exchange;
 
 /// How long a program has to end after SIGTERM, before SIGKILL.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -46,15 +47,41 @@ impl Input {
     }
 }
 
-/// Why a program is to end before it does by itself.
+/// Whoever makes the answer says to the task that nobody wants it any more.
 #[derive(Debug)]
-pub(super) enum Stop {
-    /// Its client has left; what it still prints nobody reads.
-    Left(Option<pipe::Receiver>),
-    /// It takes too long.
+struct Stop {
+    why: Why,
+    /// What it still prints, and nobody reads.
+    stdout: Option<pipe::Receiver>,
+}
+
+/// Why a program is to end before it does by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Why {
+    #[error("its client has left")]
+    Left,
+    #[error("its client has left before its request was whole")]
+    LeftEarly,
+    #[error("its request is larger than limits.body")]
+    TooLarge,
+    #[error("its request does not go on (timeouts.body)")]
+    Stalled,
+    #[error("it takes longer than it may (timeouts)")]
     TimedOut,
-    /// It prints too much, or what nobody can read.
+    #[error("what it prints is no answer")]
     Wrong,
+    #[error("dormouse leaves")]
+    Leaving,
+}
+
+impl From<&BodyError> for Why {
+    fn from(error: &BodyError) -> Self {
+        match error {
+            BodyError::TooLarge => Self::TooLarge,
+            BodyError::TimedOut => Self::Stalled,
+            BodyError::Broken(_) => Self::LeftEarly,
+        }
+    }
 }
 
 /// How a program has ended.
@@ -63,7 +90,14 @@ pub(super) struct End {
     /// Its last words.
     pub ended: Ended,
     /// Why it had to.
-    pub why: Option<&'static str>,
+    pub why: Option<Why>,
+}
+
+impl End {
+    /// Whether it did what it was run for.
+    pub fn is_success(&self) -> bool {
+        self.why.is_none() && self.ended.is_success()
+    }
 }
 
 /// A program that runs for a request.
@@ -85,8 +119,8 @@ pub(super) struct Terms {
     pub finishes: bool,
     /// When its time is over.
     pub until: Option<Instant>,
-    /// Dormouse itself.
-    pub control: Control,
+    /// Its request.
+    pub exchange: Exchange,
     /// What it keeps until it is gone.
     pub _keeps: (Hold, Entry, Place),
 }
@@ -97,18 +131,18 @@ impl Running {
         let (stop, stopped) = oneshot::channel();
         let (tell, end) = oneshot::channel();
         let Started { child, stdin, stdout } = started;
-        let feeding = feed(stdin, input);
         tokio::spawn(async move {
-            let end = Watch { child, stopped, terms }.until_over(feeding).await;
+            let (stopped, discarding) = (Some(stopped), JoinSet::new());
+            let end = Watch { child, stdin, stopped, discarding, terms }.until_over(input).await;
             let _ = tell.send(end); // nobody may want to know
         });
         Self { stdout, lines, stop: Some(stop), end, ended: None }
     }
 
     /// Ends it, and reads it no more.
-    pub fn stop(&mut self, why: Stop) {
+    pub fn stop(&mut self, why: Why) {
         if let Some(stop) = self.stop.take() {
-            let _ = stop.send(why); // it has ended by itself
+            let _ = stop.send(Stop { why, stdout: self.stdout.take() }); // it has ended by itself
         }
     }
 
@@ -136,58 +170,69 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let stdout = self.stdout.take();
-        self.stop(Stop::Left(stdout));
+        self.stop(Why::Left);
     }
 }
 
-/// Gives a program its input; only what is wrong with that is an error, not that the program does not read it.
-async fn feed(stdin: Option<pipe::Sender>, input: Input) -> Result<(), BodyError> {
-    let Some(mut stdin) = stdin else { return Ok(()) };
-    let mut body = match input {
-        Input::Empty => return Ok(()),
-        Input::Memory(bytes) => {
-            let _ = stdin.write_all(&bytes).await;
-            return Ok(());
-        }
-        Input::Stream(body) => body,
-    };
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame?.into_data() else { continue };
-        if stdin.write_all(&data).await.is_err() {
-            return Ok(());
+/// Gives a program its input, and closes its stdin at the end of that. What is wrong with the input is an error, not that
+/// the program does not read it; then stdin stays open, or the program would take a part for the whole.
+async fn feed(stdin: &mut Option<pipe::Sender>, input: Input) -> Result<(), BodyError> {
+    if let Some(stdin) = stdin {
+        match input {
+            Input::Empty => {}
+            Input::Memory(bytes) => {
+                let _ = stdin.write_all(&bytes).await;
+            }
+            Input::Stream(mut body) => {
+                while let Some(frame) = body.frame().await {
+                    let Ok(data) = frame?.into_data() else { continue };
+                    if stdin.write_all(&data).await.is_err() {
+                        break;
+                    }
+                }
+            }
         }
     }
+    *stdin = None;
     Ok(())
 }
 
 struct Watch {
     child: crate::process::Child,
-    stopped: oneshot::Receiver<Stop>,
+    /// Closed only when all of its input has been read, or after it has ended.
+    stdin: Option<pipe::Sender>,
+    /// `None` once it has been heard.
+    stopped: Option<oneshot::Receiver<Stop>>,
+    /// Reads what nobody wants as long as it runs: it may have something to put in order, and say so.
+    discarding: JoinSet<()>,
     terms: Terms,
 }
 
 impl Watch {
     /// Waits until the program is gone, by itself or because it had to.
-    async fn until_over(mut self, feeding: impl Future<Output = Result<(), BodyError>>) -> End {
-        let why = match self.until_stopped(feeding).await {
+    async fn until_over(mut self, input: Input) -> End {
+        let why = match self.until_stopped(input).await {
             Ok(ended) => return End { ended, why: None },
             Err(why) => why,
         };
         let owner = &self.terms.owner;
         tracing::info!(route = owner.name(), "{owner}: is ended: {why}");
-        let ended = self.child.stop(WITHIN).await;
-        End { ended, why: Some(why) }
+        let Self { child, stopped, discarding, .. } = &mut self;
+        let mut stopping = pin!(child.stop_all(WITHIN));
+        loop {
+            tokio::select! {
+                ended = &mut stopping => return End { ended, why: Some(why) },
+                stop = heard(stopped) => discard(discarding, stop),
+            }
+        }
     }
 
     /// Its own end, or why it must end.
-    async fn until_stopped(
-        &mut self,
-        feeding: impl Future<Output = Result<(), BodyError>>,
-    ) -> Result<Ended, &'static str> {
-        let Self { child, stopped, terms } = self;
-        let mut feeding = pin!(feeding);
-        let (mut is_fed, mut is_alone) = (false, false);
+    async fn until_stopped(&mut self, input: Input) -> Result<Ended, Why> {
+        let Self { child, stdin, stopped, discarding, terms } = self;
+        let mut feeding = pin!(feed(stdin, input));
+        let mut is_fed = false;
+        let control = terms.exchange.control();
         let mut ended = pin!(child.exited());
         let mut over = pin!(async {
             match terms.until {
@@ -199,23 +244,37 @@ impl Watch {
             tokio::select! {
                 biased;
                 ended = &mut ended => return Ok(ended),
-                stop = &mut *stopped, if !is_alone => match stop {
-                    Ok(Stop::TimedOut) => return Err("it takes longer than it may (timeouts)"),
-                    Ok(Stop::Wrong) => return Err("what it prints is no answer"),
-                    Ok(Stop::Left(stdout)) if terms.finishes => {
-                        is_alone = true;
-                        stdout.map(|stdout| tokio::spawn(output::discard(stdout)));
+                () = control.cut() => return Err(Why::Leaving), // its client is cut off by it, too
+                stop = heard(stopped) => {
+                    let why = stop.why;
+                    discard(discarding, stop);
+                    if !(terms.finishes && why == Why::Left) {
+                        return Err(why);
                     }
-                    Ok(Stop::Left(_)) | Err(_) => return Err("its client has left"),
-                },
+                }
+                // One that reads nothing keeps whoever makes its answer from being asked.
+                () = terms.exchange.gone(), if !terms.finishes => return Err(Why::Left),
                 fed = &mut feeding, if !is_fed => match fed {
                     Ok(()) => is_fed = true,
-                    Err(_) => return Err("its client has left before its request was whole"),
+                    Err(error) => return Err((&error).into()),
                 },
-                () = &mut over => return Err("it takes longer than it may (timeouts.total)"),
-                () = terms.control.cut() => return Err("dormouse leaves"),
+                () = &mut over => return Err(Why::TimedOut),
             }
         }
+    }
+}
+
+/// What whoever makes the answer says, once.
+async fn heard(stopped: &mut Option<oneshot::Receiver<Stop>>) -> Stop {
+    let Some(stop) = stopped else { return std::future::pending().await };
+    let heard = stop.await;
+    *stopped = None;
+    heard.unwrap_or(Stop { why: Why::Left, stdout: None })
+}
+
+fn discard(discarding: &mut JoinSet<()>, stop: Stop) {
+    if let Some(stdout) = stop.stdout {
+        discarding.spawn(output::discard(stdout));
     }
 }
 

@@ -107,6 +107,44 @@ async fn what_is_left_of_its_group_is_killed() {
 }
 
 #[tokio::test]
+async fn everybody_in_its_group_has_the_time_if_that_is_wanted() {
+    let mut log = Log::start();
+    let other = "trap 'sleep 0.1; echo tidy; exit 0' TERM; echo $$; while :; do sleep 0.01; done";
+    let mut child =
+        Child::start(&shell(&format!("sh -c \"{}\" & wait", other.replace('$', "\\$")))).expect("it starts");
+    let grandchild = Watched::new(log.pid().await);
+    let end = timeout(PATIENCE, child.stop_all(PATIENCE)).await.expect("it ends");
+    assert_eq!(end.to_string(), "killed by SIGTERM");
+    assert_eq!(log.line("stdout").await, "tidy");
+    grandchild.is_gone().await;
+
+    let script = "(trap '' TERM; exec sleep 1000) & echo $!; wait";
+    let mut child = Child::start(&shell(script)).expect("it starts");
+    let grandchild = Watched::new(log.pid().await);
+    let end = timeout(PATIENCE, child.stop_all(Duration::from_millis(50))).await.expect("it ends");
+    assert_eq!(end.to_string(), "killed by SIGTERM");
+    grandchild.is_gone().await;
+}
+
+#[tokio::test]
+async fn one_that_is_dropped_while_others_have_their_time_takes_them_with_it() {
+    let mut log = Log::start();
+    let script = "(trap '' TERM; exec sleep 1000) & echo $!; wait";
+    let mut child = Child::start(&shell(script)).expect("it starts");
+    let (leader, grandchild) = (Watched::new(child.leader.pid), Watched::new(log.pid().await));
+    {
+        let mut stopping = std::pin::pin!(child.stop_all(PATIENCE));
+        tokio::select! {
+            _ = &mut stopping => panic!("it does not wait for the other"),
+            () = leader.is_gone() => {}
+        }
+        let _ = timeout(Duration::from_millis(50), stopping).await; // so that it has been reaped
+    }
+    drop(child);
+    grandchild.is_gone().await;
+}
+
+#[tokio::test]
 async fn a_process_that_keeps_its_output_open_is_not_waited_for() {
     let mut log = Log::start();
     let script = "trap 'echo bye; exit 0' TERM; setsid sh -c 'echo $$; exec sleep 1000' & wait";

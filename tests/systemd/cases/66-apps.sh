@@ -53,7 +53,6 @@ is_named_while_it_is_awake() {
     text=$(inside dormouse why dormouse)
     grep -E '^ +app +wiki +' <<<"$text" || { echo "$text" && return 1; }
 }
-status_has() { [[ $(property dormouse.service StatusText) == *"$1"* ]]; }
 
 leaves_nothing_in_the_cgroup() {
     configure "$(run_app family '"--family",')"

@@ -263,7 +263,7 @@ upgrade_brings_it() {
     rm "$folder"/usr/lib/systemd/system/dormouse-jobs*
     sed -i '/^Wants=/d' "$folder"/usr/lib/systemd/system/dormouse{,@}.socket
     sed -i '/^    renew_waits$/d' "$folder"/DEBIAN/postinst
-    dpkg-deb --build --root-owner-group "$folder" "$MACHINE_DIR/old.deb" >/dev/null
+    dpkg-deb --build -Znone --root-owner-group "$folder" "$MACHINE_DIR/old.deb" >/dev/null
     inside systemctl stop dormouse.socket dormouse@blog.socket
     put "$package" <"$MACHINE_DIR/old.deb"
     inside dpkg --install "$package"

@@ -45,9 +45,10 @@ asked() {
     echo "$app"
 }
 
-# The processes of dormouse and all it has started: it is the only one of its user.
+# The processes of dormouse and all it has started: it is the only one of its user, but for what waits until a job is due.
 processes_of_dormouse() {
     inside /bin/sh -c 'for process in $(find /proc -maxdepth 1 -name "[0-9]*" -user dormouse 2>/dev/null); do
+        grep -q dormouse-jobs "$process/cgroup" && continue
         echo "$(basename "$process") $(tr "\0" " " <"$process/cmdline")"; done 2>/dev/null || true'
 }
 nothing_lingers() { equal 'processes of dormouse' '' "$(processes_of_dormouse)"; }

@@ -34,6 +34,7 @@ property() { inside systemctl show --value --property="$2" "$1"; }
 state_of() { property "$1" ActiveState; }
 is_asleep() { [[ $(state_of "${1-dormouse}.service") == inactive && $(property "${1-dormouse}.socket" SubState) == listening ]]; }
 is_awake() { [[ $(state_of "${1-dormouse}.service") == active ]]; }
+status_has() { [[ $(property dormouse.service StatusText) == *"$1"* ]]; }
 falls_asleep() { wait_until 10 is_asleep "$@"; }
 
 no_failed_unit() { equal 'failed units' '' "$(inside systemctl list-units --failed --plain --no-legend 'dormouse*')"; }
@@ -83,7 +84,7 @@ repacked() {
     sed -i "s/^Version: .*/Version: $version/" "$folder/DEBIAN/control"
     printf '\n%s\n' "$version" >>"$folder/usr/bin/dormouse" # another program, which does the same
     [[ $# == 0 ]] || sed -i "$@" "$folder/usr/lib/systemd/system/dormouse.socket"
-    dpkg-deb --build --root-owner-group "$folder" "$MACHINE_DIR/$version.deb" >/dev/null
+    dpkg-deb --build -Znone --root-owner-group "$folder" "$MACHINE_DIR/$version.deb" >/dev/null
     put "/root/$version.deb" <"$MACHINE_DIR/$version.deb"
     echo "/root/$version.deb"
 }

@@ -11,7 +11,12 @@ pub(super) enum Credential {
     /// The unit is handed it, as far as can be seen.
     Handed,
     /// It is to come from this file, which is not there.
-    FileMissing(String),
+    FileMissing {
+        /// Where.
+        path: String,
+        /// Whether systemd has something to hand over instead; else it does not start the unit.
+        has_other: bool,
+    },
     /// Nothing hands it over.
     Absent,
 }
@@ -29,18 +34,29 @@ pub(super) fn of(unit: &Definition, name: &str, root: &Path) -> Credential {
         // An empty one takes back what was said before.
         if value.is_empty() { all.clear() } else { all.push(value) }
     }
-    let found = loaded.iter().map(|value| load(value, name, root)).find(|found| *found != Credential::Absent);
-    let is_set = || set.iter().any(|value| split(value).0 == name);
-    let is_imported = || imported.iter().any(|value| imports(value, name));
-    match found {
-        Some(found) => found,
-        None if is_set() || is_imported() => Credential::Handed,
+    let values = || set.iter().map(|value| split(value)).filter(|(own, _)| own == name);
+    // An end of a line alone is no secret, but lets the unit start without one.
+    let is_set = values().any(|(_, value)| !matches!(value, None | Some("" | "\\n")));
+    let is_imported = imported.iter().any(|value| imports(value, name));
+    match loaded.iter().find_map(|value| load(value, name, root)) {
+        Some(Loaded::Found) => Credential::Handed,
+        Some(Loaded::Missing(path)) => Credential::FileMissing { path, has_other: values().next().is_some() },
+        None if is_set || is_imported => Credential::Handed,
         None => Credential::Absent,
     }
 }
 
-/// `NAME:PATH`, `NAME` (from the credential store), or `PREFIX:FOLDER`, each file of which is `PREFIX_FILE`.
-fn load(value: &str, name: &str, root: &Path) -> Credential {
+/// What a file of credentials says.
+enum Loaded {
+    /// It is there, as far as can be seen.
+    Found,
+    /// It is not.
+    Missing(String),
+}
+
+/// `NAME:PATH`, `NAME` (from the credential store), or `PREFIX:FOLDER`, each file of which is `PREFIX_FILE`; `None`: it is about
+/// another one.
+fn load(value: &str, name: &str, root: &Path) -> Option<Loaded> {
     let (own, path) = split(value);
     let here = |path: &str| root.join(path.trim_start_matches('/'));
     // What has specifiers is elsewhere for each instance.
@@ -48,12 +64,12 @@ fn load(value: &str, name: &str, root: &Path) -> Credential {
     let in_folder = name.strip_prefix(&own).and_then(|rest| rest.strip_prefix('_'));
     match (path, in_folder) {
         (Some(path), _) if own == name => match here(path).metadata() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Credential::FileMissing(path.to_owned()),
-            _ => Credential::Handed, // only root may look into many such folders
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Some(Loaded::Missing(path.to_owned())),
+            _ => Some(Loaded::Found), // only root may look into many such folders
         },
-        (Some(path), Some(file)) if here(path).join(file).exists() => Credential::Handed,
-        (None, _) if own == name => Credential::Handed,
-        _ => Credential::Absent,
+        (Some(path), Some(file)) if here(path).join(file).exists() => Some(Loaded::Found),
+        (None, _) if own == name => Some(Loaded::Found),
+        _ => None,
     }
 }
 
@@ -119,6 +135,8 @@ mod tests {
             "LoadCredential=deploy2:/etc/credstore/deploy",
             "LoadCredential=deploy:/etc/credstore/deploy\nLoadCredentialEncrypted=",
             "SetCredential=deploy:secret\nSetCredential=",
+            "SetCredential=deploy:\\n",
+            "SetCredential=deploy",
             "ImportCredential=web.*",
             "# LoadCredential=deploy:/etc/credstore/deploy",
             "[Unit]\nLoadCredential=deploy:/etc/credstore/deploy",
@@ -127,9 +145,10 @@ mod tests {
             assert_eq!(stands("deploy", says), Credential::Absent, "{says}");
         }
         assert_eq!(stands("many_two", "LoadCredential=many:/etc/many"), Credential::Absent);
-        assert_eq!(
-            stands("deploy", "LoadCredential=deploy:/etc/credstore/deplyo"),
-            Credential::FileMissing("/etc/credstore/deplyo".to_owned())
-        );
+        let missing =
+            |has_other| Credential::FileMissing { path: "/etc/credstore/deplyo".to_owned(), has_other };
+        let says = "LoadCredential=deploy:/etc/credstore/deplyo";
+        assert_eq!(stands("deploy", says), missing(false));
+        assert_eq!(stands("deploy", &format!("{says}\nSetCredential=deploy:\\n")), missing(true));
     }
 }

@@ -58,21 +58,27 @@ fn of_credential(
     let file: String = name.chars().map(plain).collect();
     match credentials::of(definition, name, root) {
         Credential::Handed => None,
-        Credential::FileMissing(path) => Some(format!(
-            "warning: {routes}: there is no {path}, from which credential {name:?} is to come, and without it systemd \
-             does not start {unit}. Write the secret into it\n"
+        Credential::FileMissing { path, has_other } => Some(format!(
+            "warning: {routes}: there is no {path}, from which credential {name:?} is to come. {}. Write the secret into \
+             it, and restart {unit}\n",
+            if has_other {
+                "As it is these requests are answered 500"
+            } else {
+                "As it is the unit does not start"
+            },
         )),
         Credential::Absent => Some(format!(
-            "warning: {routes}: {unit} is not handed the credential {name:?}, and without it these requests are answered \
-             500. First write the secret into {STORE}/{file}, for systemd does not start a unit that wants a file which \
-             is not there; then, as root:\n\n\
+            "warning: {routes}: {unit} is not handed the credential {name:?}. As it is these requests are answered 500. \
+             Write the secret into {STORE}/{file}, which nobody but root has to read. As root:\n\n\
              mkdir -p {UNITS}/{unit}.d\n\
              cat >{UNITS}/{unit}.d/credential-{file}.conf <<'END'\n\
              [Service]\n\
-             LoadCredential={}:{STORE}/{file}\n\
+             LoadCredential={setting}:{STORE}/{file}\n\
+             # An empty one: without the file the unit would not start, and now only these requests are refused.\n\
+             SetCredential={setting}:\\n\n\
              END\n\
              systemctl daemon-reload && systemctl try-restart {unit}\n",
-            name.replace('%', "%%"),
+            setting = name.replace('%', "%%"),
         )),
     }
 }
@@ -147,11 +153,13 @@ mod tests {
         let both =
             both.replacen("pull = [\"/bin/true\"]", "pull = true", 1).replacen("\"/hook\"", "\"/other\"", 1);
         let said = root.advice(MAIN, &both);
-        let commands = "then, as root:\n\n\
+        let commands = "which nobody but root has to read. As root:\n\n\
             mkdir -p /etc/systemd/system/dormouse.service.d\n\
             cat >/etc/systemd/system/dormouse.service.d/credential-deploy.conf <<'END'\n\
             [Service]\n\
             LoadCredential=deploy:/etc/credstore/deploy\n\
+            # An empty one: without the file the unit would not start, and now only these requests are refused.\n\
+            SetCredential=deploy:\\n\n\
             END\n\
             systemctl daemon-reload && systemctl try-restart dormouse.service\n";
         assert!(
@@ -160,7 +168,7 @@ mod tests {
         );
         assert!(said.ends_with(commands), "{said}");
         // As it says, but the secret is not there yet.
-        let drop_in = "[Service]\nLoadCredential=deploy:/etc/credstore/deploy\n";
+        let drop_in = "[Service]\nLoadCredential=deploy:/etc/credstore/deploy\nSetCredential=deploy:\\n\n";
         let path = "/etc/systemd/system/dormouse.service.d/credential-deploy.conf";
         root.put(path, drop_in);
         let said = root.advice(MAIN, &both);

@@ -212,3 +212,24 @@ fn what_is_not_there_is_404_and_what_cannot_be_405() {
     }
     stop(daemon);
 }
+
+#[test]
+fn strangers_have_nothing_to_do_with_a_closed_route() {
+    let closed = "[[route]]\npath = \"/closed\"\njob = [\"true\"]\napi = false\n";
+    let board = Board::new(&[], &format!("{STAYS}{closed}"));
+    let daemon = board.wake();
+    let answer = board.post("/closed", "");
+    assert_eq!(answer.status(), 202, "{}", answer.text());
+    let at = answer.header("location").expect("a place").to_owned();
+    for target in [
+        "/closed".to_owned(),
+        at.clone(),
+        format!("{at}/events"),
+        format!("{at}/input"),
+        format!("{at}/output"),
+    ] {
+        assert_eq!(board.get(&target).status(), 404, "{target}");
+    }
+    assert_eq!(board.ask("DELETE", &at, "", b"").status(), 404);
+    stop(daemon);
+}

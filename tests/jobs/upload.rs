@@ -282,7 +282,7 @@ fn a_large_body_with_a_wrong_signature_leaves_nothing() {
         &[],
         &format!(
             "{STAYS}[[route]]\npath = \"/hook\"\njob = [\"sha256sum\"]\n\
-             verify = {{ preset = \"github\", secret = \"file:FOLDER/secret\" }}\n"
+             verify = {{ preset = \"github\", secret = \"file:FOLDER/secret\" }}\napi = true\n"
         ),
     );
     std::fs::write(board.path("secret"), secret).expect("a file");

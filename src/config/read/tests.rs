@@ -424,3 +424,24 @@ fn a_command_has_no_keys_that_mean_nothing() {
         assert_eq!(route(right), [""; 0], "{right}");
     }
 }
+
+#[test]
+fn what_a_route_of_jobs_says_makes_sense_together() {
+    let route = |keys: &str| wrong(&format!("[[route]]\npath = '/jobs'\n{keys}\n"));
+    let verify = "verify = { preset = 'github', secret = 'credential:x' }";
+    for (keys, expected) in [
+        ("job = ['true']\nmethods = 'GET'".to_owned(), "a job is submitted by POST, PUT or PATCH"),
+        (format!("pull = true\n{verify}"), "nobody could take these jobs"),
+        ("pull = true\napi = false".to_owned(), "nobody could take these jobs"),
+        ("pull = false".to_owned(), "`pull = false` does nothing"),
+        ("job = ['true']\npull = true".to_owned(), "a route has one verb: `job` or `pull`"),
+    ] {
+        let wrong = route(&keys);
+        assert!(wrong.len() == 1 && wrong[0].contains(expected), "{keys}: {wrong:?}");
+    }
+    for right in
+        [format!("pull = true\napi = true\n{verify}"), format!("job = ['true']\n{verify}\nmethods = 'PUT'")]
+    {
+        assert_eq!(route(&right), [""; 0], "{right}");
+    }
+}

@@ -48,10 +48,7 @@ impl<'r> Asked<'r> {
                 let capture = self.captures.iter().find(|(own, _)| own == name);
                 capture.map(|(_, value)| percent_decode_str(value).into())
             }
-            Source::Query(name) => {
-                let mut pairs = form::pairs(head.uri.query().unwrap_or_default().as_bytes());
-                pairs.find(|(own, _)| own[..] == *name.as_bytes()).map(|(_, value)| value)
-            }
+            Source::Query(name) => form::parameter(head.uri, name),
             Source::Header(name) => head.headers.get(name).map(|value| value.as_bytes().into()),
             Source::Host => request_host(head.uri, head.headers).map(|host| host.as_bytes().into()),
         }

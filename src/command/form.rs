@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use hyper::Uri;
 use hyper::header::HeaderValue;
 use percent_encoding::percent_decode;
 use serde_json::Value;
@@ -52,8 +53,14 @@ impl Form {
     }
 }
 
+/// The value of a parameter of a query, decoded.
+pub fn parameter<'u>(uri: &'u Uri, name: &str) -> Option<Cow<'u, [u8]>> {
+    let mut pairs = pairs(uri.query().unwrap_or_default().as_bytes());
+    pairs.find(|(own, _)| own[..] == *name.as_bytes()).map(|(_, value)| value)
+}
+
 /// The names and values of a query or an urlencoded form, decoded.
-pub(super) fn pairs(text: &[u8]) -> impl Iterator<Item = (Cow<'_, [u8]>, Cow<'_, [u8]>)> {
+fn pairs(text: &[u8]) -> impl Iterator<Item = (Cow<'_, [u8]>, Cow<'_, [u8]>)> {
     let pairs = text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
     pairs.map(|pair| {
         let at = memchr::memchr(b'=', pair).unwrap_or(pair.len());

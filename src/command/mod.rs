@@ -32,7 +32,7 @@ use patterns::Patterns;
 
 pub use asked::Asked;
 pub use fields::{Fields, Wants};
-pub use form::Form;
+pub use form::{Form, parameter};
 pub use unfit::Unfit;
 
 use crate::handler::placeholder::{CommandSource, Template};

@@ -10,7 +10,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use super::accept::Format;
 use super::{Body, Head, RequestBody, RequestContext, pages};
 use crate::command::cgi::{self, Variables};
-use crate::command::{Asked, Fields, Unfit};
+use crate::command::{Asked, Fields, Unfit, parameter};
 use crate::guard::{Client, Refusal, Remote};
 use crate::intake::{Input, Intake, IntakeError};
 use crate::log::chain;
@@ -70,11 +70,8 @@ impl Call {
 
     /// The value of a parameter of its query, percent-decoded; `None` if there is none, or it is no text.
     pub fn query(&self, name: &str) -> Option<String> {
-        let query = self.parts.uri.query().unwrap_or_default();
-        let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        let (_, value) = pairs.into_iter().find(|(own, _)| *own == name)?;
-        let value = value.replace('+', " ");
-        percent_encoding::percent_decode_str(&value).decode_utf8().ok().map(Into::into)
+        let value = parameter(&self.parts.uri, name)?;
+        std::str::from_utf8(&value).ok().map(Into::into)
     }
 
     /// The method.

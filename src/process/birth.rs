@@ -11,9 +11,10 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
+use rustix::io::Errno;
 use rustix::process::{
-    Pid, Resource, Rlimit, Signal, WaitOptions, getpid, getppid, set_parent_process_death_signal,
-    setpriority_process, setrlimit, waitpid,
+    Pid, Resource, Rlimit, Signal, WaitOptions, getpid, getppid, kill_process,
+    set_parent_process_death_signal, setpriority_process, setrlimit, waitpid,
 };
 
 use super::exec::Image;
@@ -86,14 +87,18 @@ impl Common<'_> {
         let pid = unsafe {
             libc::clone(begin, top.cast(), flags, ptr::from_mut(self).cast(), ptr::from_mut(&mut pidfd))
         };
-        match Pid::from_raw(pid) {
-            // SAFETY: the kernel has just made it (CLONE_PIDFD), for us alone.
-            #[allow(unsafe_code)]
-            Some(pid) if pid.as_raw_nonzero().is_positive() => {
-                Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) }))
-            }
-            _ => Err(io::Error::last_os_error()),
+        if pid < 0 {
+            return Err(io::Error::last_os_error());
         }
+        let pid = Pid::from_raw(pid).ok_or(io::ErrorKind::Other)?; // 0 is for the child of fork(2) alone
+        if pidfd < 0 {
+            // A kernel before 5.2 takes the flag for nothing.
+            let _ = kill_process(pid, Signal::KILL).and_then(|()| waitpid(Some(pid), WaitOptions::empty()));
+            return Err(Errno::NOSYS.into());
+        }
+        // SAFETY: the kernel has just made it (CLONE_PIDFD), for us alone.
+        #[allow(unsafe_code)]
+        Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) }))
     }
 
     /// Becomes the program; returns only when that fails. Nothing here allocates, locks or panics.

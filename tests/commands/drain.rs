@@ -96,3 +96,27 @@ fn no_program_outlives_a_daemon_that_is_killed() {
     daemon.left();
     gone(pid);
 }
+
+#[test]
+fn who_still_waits_in_line_then_is_not_begun_with() {
+    let finish = "on_disconnect = \"finish\"\nat_once = 2";
+    let script = "case $HTTP_X_N in 1) trap \"\" TERM;; esac; echo > FOLDER/here; exec sleep 1000";
+    let stage = Stage::new(SHORT, &sh("/", finish, script));
+    let here = stage.fifo("here");
+    let daemon = stage.wake();
+    // One that leaves its place at once, and one that stays a while: the daemon waits for it.
+    let mut clients: Vec<_> = (0..3).map(|_| stage.client()).collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.send(format!("GET / HTTP/1.1\r\nHost: a\r\nX-N: {number}\r\n\r\n"));
+        assert_eq!(stage.get("/hello").text(), "hello", "it runs, or is in line");
+    }
+    for _ in 0..2 {
+        here.line();
+    }
+    daemon.signal(libc::SIGTERM);
+    let (status, log) = daemon.left();
+    assert_eq!(status.code(), Some(0), "{log}");
+    here.is_silent();
+    assert_eq!(log.matches("is ended: dormouse leaves").count(), 2, "{log}");
+    assert!(log.contains("run \"/\": is not run for 127.0.0.1: dormouse leaves"), "{log}");
+}

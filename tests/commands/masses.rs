@@ -128,3 +128,30 @@ fn an_upload_passes_through_as_it_comes() {
     let grown = memory(&daemon, "VmHWM").saturating_sub(before);
     assert!(grown < FLAT, "{grown} KiB more");
 }
+
+#[test]
+fn what_waits_in_line_has_only_its_body_with_it() {
+    const WAIT: usize = 20;
+    let script = "echo > FOLDER/here; read x < FOLDER/go";
+    let run = format!("run = [\"/bin/sh\", \"-c\", \"{script}\", \"sh\", \"{{json.a}}\"]");
+    let route = format!("[[route]]\npath = \"/\"\n{run}\nat_once = 1\n");
+    let stage = Stage::new(SLOW, &route);
+    let (here, go) = (stage.fifo("here"), stage.fifo("go"));
+    let daemon = stage.wake();
+    // As JSON in memory it is many times as large.
+    let body = format!("{{\"a\":\"b\",\"l\":[{}0]}}", "0,".repeat(400_000));
+    let mut clients: Vec<_> = (0..=WAIT).map(|_| stage.client()).collect();
+    clients[0].post("/", "Content-Type: application/json\r\n", "{\"a\":\"b\"}");
+    here.line();
+    let before = memory(&daemon, "VmRSS");
+    for client in &mut clients[1..] {
+        client.post("/", "Content-Type: application/json\r\n", &body);
+        assert_eq!(stage.get("/hello").text(), "hello", "it is in line");
+    }
+    let more = memory(&daemon, "VmRSS").saturating_sub(before);
+    let bodies = (WAIT * body.len() / 1024) as u64;
+    assert!(more < 3 * bodies, "{more} KiB for {bodies} KiB of bodies");
+    clients.truncate(1);
+    go.say("");
+    assert_eq!(clients[0].answer().status(), 200);
+}

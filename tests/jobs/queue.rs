@@ -90,6 +90,34 @@ fn one_that_fails_is_tried_again_as_often_as_it_may_be() {
     stop(daemon);
 }
 
+/// What the request said is as it was then; what the route says is as it is now.
+#[test]
+fn arguments_and_environment_outlive_a_restart() {
+    let script = "[ $JOB_ATTEMPT = 1 ] && { echo > FOLDER/begun; read go < FOLDER/go; }
+        echo \"$1|$REQUEST_METHOD|$PATH_INFO|$QUERY_STRING|$CONTENT_LENGTH|$HTTP_X_A|$OWN|$(pwd)|$(nice)|$(cat)|$NOTIFY_SOCKET\"";
+    let route = |own: &str| {
+        format!(
+            "{STAYS}[[route]]\npath = \"/a/{{{{name}}}}\"\njob = [\"FOLDER/a\", \"{{path.name}}\"]\n\
+             env = {{ OWN = \"{own}\" }}\ndir = \"FOLDER/runtime\"\nnice = 5\nwhen = {{ \"header.X-A\" = \"b\" }}\n"
+        )
+        .replace("{{name}}", "{name}")
+    };
+    let board = Board::new(&[("a", script)], &route("one"));
+    let (mut begun, _go) = pipes(&board);
+    let daemon = board.wake();
+    assert_eq!(board.post("/a/x", "").status(), 204, "`when` does not want it");
+    let at = accepted(&board.ask("PUT", "/a/it%20is?q", "X-A: b\r\n", b"input"));
+    assert_eq!(at, format!("/a/it%20is/{}", id(&at)));
+    begun.line();
+    board.configure(&route("two"));
+    kill(daemon);
+    let daemon = board.wake();
+    let output = board.until(&at, "done")["output"].as_str().expect("text").to_owned();
+    let folder = board.path("runtime");
+    assert_eq!(output, format!("it is|PUT||q|5|b|two|{}|5|input|\n", folder.display()));
+    stop(daemon);
+}
+
 #[test]
 fn one_that_takes_too_long_is_ended() {
     let board = board("sleep 1000 & echo $! > FOLDER/child; wait", "timeouts = { total = \"300ms\" }");

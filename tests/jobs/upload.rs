@@ -98,10 +98,7 @@ fn over_http1(web: SocketAddr, kind: Kind, size: usize) -> (String, String) {
 fn over_http2(web: SocketAddr, kind: Kind, size: usize) -> (String, String) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let stream = tokio::net::TcpStream::connect(web).await.expect("it listens");
-        let (handle, connection) = h2::client::handshake(stream).await.expect("a handshake");
-        tokio::spawn(connection);
-        let mut handle = handle.ready().await.expect("open");
+        let mut handle = http2(web).await;
         let request = Request::builder().method("POST").uri(format!("http://site.test{}", kind.target()));
         let request = request.header("content-type", kind.media()).body(()).expect("a request");
         let (answer, mut body) = handle.send_request(request, false).expect("open");
@@ -117,6 +114,13 @@ fn over_http2(web: SocketAddr, kind: Kind, size: usize) -> (String, String) {
         let at = answer.headers()["location"].to_str().expect("text").to_owned();
         (at, hex(digest.finalize()))
     })
+}
+
+async fn http2(web: SocketAddr) -> h2::client::SendRequest<Bytes> {
+    let stream = tokio::net::TcpStream::connect(web).await.expect("it listens");
+    let (handle, connection) = h2::client::handshake(stream).await.expect("a handshake");
+    tokio::spawn(connection);
+    handle.ready().await.expect("open")
 }
 
 /// Sends all of it, no faster than it is taken.
@@ -166,6 +170,27 @@ fn two_hundred_megabytes_arrive_whole_and_stay_out_of_memory() {
 }
 
 #[test]
+fn a_form_that_is_sent_again_is_the_same_whatever_its_boundary() {
+    let (board, daemon) = board();
+    let post = |boundary: &str, title: &str, size: usize| {
+        let (before, after) = around();
+        let file: String = "x,y\n".repeat(size / 4);
+        let body = (before + &file + &after).replace(BOUNDARY, boundary).replace("a title", title);
+        let media = Kind::Form.media().replace(BOUNDARY, boundary);
+        let headers = format!("Content-Type: {media}\r\nIdempotency-Key: {size}\r\n");
+        board.ask("POST", "/form", &headers, body.as_bytes())
+    };
+    for size in [400, 400_000] {
+        let at = accepted(&post("one", "a title", size));
+        assert_eq!(accepted(&post("another", "a title", size)), at);
+        assert_eq!(post("one", "another title", size).status(), 422);
+        board.until(&at, "done");
+    }
+    assert_eq!(board.list("/form").len(), 2);
+    stop(daemon);
+}
+
+#[test]
 fn an_upload_that_is_cut_off_leaves_nothing() {
     let (board, daemon) = board();
     for (kind, is_reset) in [(Kind::Raw, false), (Kind::Raw, true), (Kind::Form, false)] {
@@ -182,6 +207,7 @@ fn an_upload_that_is_cut_off_leaves_nothing() {
         }
         assert!(wait(|| board.spool().is_empty()), "{:?}", board.spool());
     }
+    reset_over_http2(&board);
     // A form that ends too soon, and one without its file.
     for body in [around().0 + "half", around().1.trim_start().to_owned()] {
         let headers = format!("Content-Type: {}\r\n", Kind::Form.media());
@@ -190,6 +216,34 @@ fn an_upload_that_is_cut_off_leaves_nothing() {
     assert!(board.list("/raw").is_empty() && board.list("/form").is_empty());
     assert!(wait(|| board.spool().is_empty()), "{:?}", board.spool());
     stop(daemon);
+}
+
+fn reset_over_http2(board: &Board) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let mut handle = http2(board.site.web).await;
+        let request =
+            Request::builder().method("POST").uri("http://site.test/raw").body(()).expect("a request");
+        let (answer, mut body) = handle.send_request(request, false).expect("open");
+        let half: Vec<u8> = pieces(300_000).flatten().collect();
+        send(&mut body, half.into()).await;
+        tokio::time::timeout(PATIENCE, async {
+            while board.spool().is_empty() {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await; // a poll with a deadline
+            }
+        })
+        .await
+        .expect("it has begun");
+        body.send_reset(h2::Reason::CANCEL);
+        assert!(answer.await.is_err());
+        tokio::time::timeout(PATIENCE, async {
+            while !board.spool().is_empty() {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await; // the same
+            }
+        })
+        .await
+        .expect("it leaves a file");
+    });
 }
 
 #[test]

@@ -390,3 +390,37 @@ fn apps_that_no_route_names_are_known() {
     let text = "[app.a]\nrun = ['x']\n[app.b]\nrun = ['y']\n[[route]]\npath = '/'\napp = 'b'\n";
     assert_eq!(read(text, None, &Lasting::default()).expect("a good config").idle_apps, ["a"]);
 }
+
+#[test]
+fn a_command_has_no_keys_that_mean_nothing() {
+    let route = |keys: &str| wrong(&format!("[[route]]\npath = '/'\nrun = ['x']\n{keys}\n"));
+    for (keys, expected) in [
+        (
+            "stream = 'sse'\ncgi = true",
+            "5:7: a stream of events has no head of the program's own, leave one of `cgi`",
+        ),
+        (
+            "stream = 'sse'\ntype = 'a/b'",
+            "5:8: a stream of events has its own type, leave one of `type` and `stream`",
+        ),
+        (
+            "stream = 'sse'\nexit_status = { 2 = 404 }",
+            "5:15: a stream of events has begun before there is an exit",
+        ),
+        (
+            "cgi = true\ntype = 'a/b'",
+            "5:8: a CGI program says its type itself, leave one of `type` and `cgi` out",
+        ),
+        ("cgi = true\nexit_status = { 2 = 404 }", "5:15: a CGI program says its status itself, leave one of"),
+        (
+            "output = '1 MiB'",
+            "4:10: what is sent as it comes has no limit, leave it out, or write stream = false",
+        ),
+    ] {
+        let wrong = route(keys);
+        assert!(wrong.len() == 1 && wrong[0].contains(expected), "{keys}: {wrong:?}");
+    }
+    for right in ["stream = 'sse'\ncgi = false", "type = 'a/b'\nexit_status = { 2 = 404 }"] {
+        assert_eq!(route(right), [""; 0], "{right}");
+    }
+}

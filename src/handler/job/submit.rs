@@ -1,6 +1,7 @@
 //! `POST PATH`: a request becomes a job. It is answered when that is on disk.
 
 use std::ffi::OsString;
+use std::io::Read;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -112,7 +113,8 @@ impl Plan {
         is_marked: bool,
     ) -> Result<(Taken, [u8; 32]), Instead> {
         let mut checking = call.begin_check(self.verify.as_ref()).await?;
-        let mut digest = is_marked.then(Sha256::new);
+        // A form's bytes are others each time it is sent (its boundary): of one whose file is wanted the parts count.
+        let mut digest = (is_marked && self.file.is_none()).then(Sha256::new);
         let id = id.to_string();
         let spool = Spool { folder: &queue.jobs.folder, id: &id };
         let is_read = self.settings.command.wants().any() && self.file.is_none();
@@ -130,7 +132,12 @@ impl Plan {
         if let Some(checking) = checking {
             checking.finish().map_err(|error| call.not_verified(&error))?;
         }
-        let mut fingerprint = digest.unwrap_or_default();
+        let mut fingerprint = match digest {
+            None if is_marked => {
+                digest_of_form(&taken).await.map_err(|error| call.not_taken(&error.into()))?
+            }
+            digest => digest.unwrap_or_default(),
+        };
         fingerprint.update(call.parts.uri.to_string().as_bytes());
         Ok((taken, fingerprint.finalize().into()))
     }
@@ -206,6 +213,35 @@ impl Plan {
             None => {}
         }
         Ok(submitted.map_err(|error| store_failed(call, &error))?)
+    }
+}
+
+/// What is in a form: the fields, and the file's bytes.
+async fn digest_of_form(taken: &Taken) -> std::io::Result<Sha256> {
+    let mut digest = Sha256::new();
+    let fields = taken.form.iter().flat_map(|(name, value)| [name.as_bytes(), value]);
+    for part in fields.chain([taken.media_type.as_deref().unwrap_or_default().as_bytes()]) {
+        digest.update(part.len().to_be_bytes());
+        digest.update(part);
+    }
+    match &taken.input {
+        Input::Memory(bytes) => {
+            digest.update(bytes);
+            Ok(digest)
+        }
+        Input::File(file) => {
+            let mut file = file.open()?;
+            let reading = move || {
+                let mut piece = vec![0; 64 * 1024];
+                loop {
+                    match file.read(&mut piece)? {
+                        0 => return Ok(digest),
+                        length => digest.update(&piece[..length]),
+                    }
+                }
+            };
+            tokio::task::spawn_blocking(reading).await.map_err(std::io::Error::other)?
+        }
     }
 }
 

@@ -30,17 +30,7 @@ impl Plan {
         body: RequestBody,
         end: Option<Instant>,
     ) -> Begun {
-        let (fields, input) = self.read(&call, body).await?;
-        let unfit = |unfit| call.unfit(&unfit);
-        if !call.with_values(&fields, |asked| self.command.is_wanted(asked)).map_err(unfit)? {
-            let mut nothing = Response::new(Body::Empty);
-            *nothing.status_mut() = StatusCode::NO_CONTENT;
-            return Err(nothing.into());
-        }
-        let arguments = call.with_values(&fields, |asked| self.command.fill(asked)).map_err(unfit)?;
-        let mut env = call.variables(input.length(&call)).map_err(unfit)?;
-        env.extend(self.command.variables());
-        let program = self.program(arguments, env).map_err(|why| call.failed("run", &why))?;
+        let (program, input) = self.prepare(&call, body).await?;
         let starting = self.clone().start_in_turn(call.clone(), program, input, end);
         if self.ends_with_client {
             return starting.await;
@@ -50,6 +40,23 @@ impl Plan {
             Ok(begun) => begun,
             Err(error) => Err(call.failed("run", &error.to_string()).into()),
         }
+    }
+
+    /// The program for a request, if it wants one, and what that reads. What its body says is dropped here: JSON takes
+    /// too much room to wait in line with.
+    async fn prepare(&self, call: &Call, body: RequestBody) -> Result<(Program, Input), Instead> {
+        let (fields, input) = self.read(call, body).await?;
+        let unfit = |unfit| call.unfit(&unfit);
+        if !call.with_values(&fields, |asked| self.command.is_wanted(asked)).map_err(unfit)? {
+            let mut nothing = Response::new(Body::Empty);
+            *nothing.status_mut() = StatusCode::NO_CONTENT;
+            return Err(nothing.into());
+        }
+        let arguments = call.with_values(&fields, |asked| self.command.fill(asked)).map_err(unfit)?;
+        let mut env = call.variables(input.length(call)).map_err(unfit)?;
+        env.extend(self.command.variables());
+        let program = self.program(arguments, env).map_err(|why| call.failed("run", &why))?;
+        Ok((program, input))
     }
 
     /// Reads of the body what has to be known of it, and checks who has sent it.
@@ -96,14 +103,28 @@ impl Plan {
                 match self.waits.head(&call.exchange, end, turn).await {
                     Some(Some(Some(place))) => place,
                     Some(None) => return Ok(None),
-                    Some(Some(None)) | None => return Err(call.refuse(no_place()).into()),
+                    Some(Some(None)) | None => {
+                        return Err(self.not_run(&call, "it has waited in line as long as it may (timeouts)"));
+                    }
                 }
             }
         };
+        if call.exchange.control().is_cut() {
+            return Err(self.not_run(&call, "dormouse leaves")); // it would only be ended at once
+        }
         call.exchange.restart_wait();
         let running = self.start(&call, &program, (input, place), end);
         drop(waits);
         running.map(Some)
+    }
+
+    /// Turns one away that has waited in line. A client that was to be finished without may not be there to hear it.
+    fn not_run(&self, call: &Call, why: &str) -> Instead {
+        if !self.ends_with_client {
+            let owner = self.owner();
+            tracing::warn!(route = owner.name(), "{owner}: is not run for {}: {why}", call.client);
+        }
+        call.refuse(no_place()).into()
     }
 
     fn start(

@@ -1,5 +1,6 @@
 //! `run`: a program is run for each request, and what it prints is the answer.
 //!
+//! - `options`: its keys;
 //! - `begin`: from a request to a program that runs;
 //! - `running`: the task that watches it, and ends it with its whole group when nobody wants it any more;
 //! - `output`: what it prints, piece by piece;
@@ -15,99 +16,25 @@ use hyper::{Request, Response, StatusCode};
 use super::call::Call;
 use super::{Answer, Body, Handler, Needs, RequestBody, RequestContext, RouteShape, Verb, while_wanted};
 use crate::app::Folders;
-use crate::command::{Command, keys};
+use crate::command::Command;
 use crate::guard::{Places, Room, Waits};
 use crate::process::Roster;
-use crate::schema::{self, Fault, Key, Kind, Methods, Reader};
-use crate::verify::{self, Verify};
+use crate::schema::{self, Methods, Reader};
+use crate::verify::Verify;
 
 mod answer;
 mod begin;
 mod cgi;
 mod events;
+mod options;
 mod output;
 mod running;
 mod streamed;
 
 use answer::ExitStatuses;
 use events::LAST_EVENT;
+use options::{AT_ONCE, CGI, EXIT_STATUS, KEYS, Mode, ON_DISCONNECT, QUEUE, RUN};
 use running::Why;
-
-const RUN: Key = Key::new(
-    "run",
-    Kind::List,
-    "Runs this program with these arguments for each request; no shell reads them. Without a slash the program is looked \
-     for in PATH, a relative path begins at `dir`. Its output is the answer, and the request's body its input.",
-)
-.example(r#"["/usr/local/bin/report", "{query.month}"]"#);
-const STREAM: Key = Key::new(
-    "stream",
-    Kind::BooleanOr(&["sse"]),
-    "true: its output is sent as it comes. false: only when it has ended, with a status by its exit code. \"sse\": as \
-     Server-Sent Events, a line of stdout as a message, one of stderr as `event: log`, its end as `event: exit`.",
-)
-.default("true")
-.example("sse");
-const CGI: Key = Key::new(
-    "cgi",
-    Kind::Boolean,
-    "Its output begins with a head, as that of CGI/1.1 programs does (RFC 3875): Status, Content-Type, Location and others.",
-)
-.default("false");
-const TYPE: Key = Key::new("type", Kind::Text, "The answer's Content-Type, where `cgi` does not say.")
-    .default("text/plain; charset=utf-8")
-    .example("application/json");
-const OUTPUT: Key = Key::new(
-    "output",
-    Kind::Size,
-    "With stream = false: the most it may print. One that prints more is ended, and the answer is a 500.",
-)
-.default("1 MiB");
-const EXIT_STATUS: Key = Key::new(
-    "exit_status",
-    Kind::Numbers { least: 200, most: 599 },
-    "The answer's status by exit code; 0 is 200 and any other 500 unless it says otherwise. It holds while nothing has been \
-     sent.",
-)
-.example("{ 2 = 404, 3 = 409 }");
-const AT_ONCE: Key = Key::new(
-    "at_once",
-    Kind::Integer { least: 1, most: 1 << 16 },
-    "How many of it run at once; more requests wait in line.",
-)
-.default("16")
-.example("1");
-const QUEUE: Key = Key::new(
-    "queue",
-    Kind::Integer { least: 0, most: 1 << 20 },
-    "How many requests may wait in line; more are answered 503 with Retry-After.",
-)
-.default("64");
-const ON_DISCONNECT: Key = Key::new(
-    "on_disconnect",
-    Kind::OneOf(&["cancel", "finish"]),
-    "What becomes of the program when its client leaves: it is ended with its whole process group (SIGTERM, SIGKILL after \
-     5 s), or finishes without it.",
-)
-.default("cancel")
-.example("finish");
-
-const KEYS: [Key; 14] = [
-    STREAM,
-    CGI,
-    TYPE,
-    OUTPUT,
-    EXIT_STATUS,
-    AT_ONCE,
-    QUEUE,
-    ON_DISCONNECT,
-    keys::ALLOW,
-    keys::WHEN,
-    keys::ENV,
-    keys::DIR,
-    keys::NICE,
-    verify::VERIFY,
-];
 
 /// `run`.
 pub(super) const VERB: Verb = Verb {
@@ -128,17 +55,6 @@ pub(super) const VERB: Verb = Verb {
 
 /// By how much its answer is waited for less than the route would: who tells is to be who knows.
 const MARGIN: Duration = Duration::from_millis(20);
-
-/// How the output becomes an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
-    /// As it comes.
-    Stream,
-    /// All at once, and no more than so many bytes.
-    Whole(usize),
-    /// Line by line.
-    Events,
-}
 
 /// A route of `run`.
 struct Run(Arc<Plan>);
@@ -170,16 +86,9 @@ const LARGEST_BODY: u64 = 1 << 20;
 fn build(reader: &mut Reader<'_>, route: &RouteShape<'_>) -> Option<Box<dyn Handler>> {
     let command = Command::read(reader, Some(&RUN), route);
     let verify = Verify::read(reader);
-    let (mode, is_cgi) = (mode(reader), reader.boolean(&CGI)?);
-    if is_cgi && mode == Some(Mode::Events) {
-        let fault = Fault::new(&reader.place(&CGI), "a stream of events has no head of the program's own");
-        reader.fault(fault.help("leave one of `cgi` and `stream` out"));
-    }
-    if is_cgi && reader.has(&TYPE) {
-        let fault = Fault::new(&reader.place(&TYPE), "a CGI program says its type itself");
-        reader.fault(fault.help("leave it out"));
-    }
-    let media = media(reader);
+    let (mode, is_cgi) = (options::mode(reader), reader.boolean(&CGI)?);
+    options::refuse_ignored(reader, mode, is_cgi);
+    let media = options::media(reader);
     let statuses = ExitStatuses::read(reader, &EXIT_STATUS);
     let places = places(reader, route);
     let ends_with_client = reader.text(&ON_DISCONNECT)? == "cancel";
@@ -200,29 +109,6 @@ fn build(reader: &mut Reader<'_>, route: &RouteShape<'_>) -> Option<Box<dyn Hand
         folders: route.lasting.folders.clone(),
         roster: route.lasting.commands.clone(),
     }))))
-}
-
-fn mode(reader: &mut Reader<'_>) -> Option<Mode> {
-    let most = usize::try_from(reader.size(&OUTPUT)?).unwrap_or(usize::MAX);
-    let mode = match reader.text(&STREAM)? {
-        "true" => Mode::Stream,
-        "sse" => Mode::Events,
-        _ => Mode::Whole(most),
-    };
-    if reader.has(&OUTPUT) && !matches!(mode, Mode::Whole(_)) {
-        let fault = Fault::new(&reader.place(&OUTPUT), "what is sent as it comes has no limit");
-        reader.fault(fault.help("leave it out, or write stream = false"));
-    }
-    Some(mode)
-}
-
-fn media(reader: &mut Reader<'_>) -> Option<HeaderValue> {
-    let media = HeaderValue::from_str(reader.text(&TYPE)?);
-    if media.is_err() {
-        let fault = Fault::new(&reader.place(&TYPE), "this cannot stand in a header");
-        reader.fault(fault.help(format!("for example: {}", TYPE.line())));
-    }
-    media.ok()
 }
 
 fn places(reader: &mut Reader<'_>, route: &RouteShape<'_>) -> Option<Arc<Places>> {

@@ -52,6 +52,8 @@ fn three_hundred_clients_that_leave_leave_nothing_behind() {
     client.ask("/");
     let pids = [here.pid(), here.pid()];
     assert!(pids.into_iter().all(is_alive), "and it goes on");
+    drop(client);
+    pids.into_iter().for_each(gone);
 }
 
 #[test]

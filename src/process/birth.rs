@@ -13,8 +13,8 @@ use std::ptr;
 
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, Signal, WaitOptions, getpid, getppid, kill_process, set_parent_process_death_signal,
-    setpriority_process, waitpid,
+    Pid, Resource, Rlimit, Signal, WaitOptions, getpid, getppid, kill_process,
+    set_parent_process_death_signal, setpriority_process, setrlimit, waitpid,
 };
 
 use super::exec::Image;
@@ -35,6 +35,8 @@ pub struct Birth<'a> {
     pub streams: [BorrowedFd<'a>; 3],
     /// Its descriptor 3.
     pub socket: Option<BorrowedFd<'a>>,
+    /// How many descriptors it may have open; `None`: as many as we.
+    pub files: Option<Rlimit>,
     /// Its priority from its first instruction on. Whether that may be its parent sees.
     pub nice: Option<i32>,
 }
@@ -116,6 +118,9 @@ impl Common<'_> {
             move_to(socket, FIRST_PASSED)?;
         }
         rustix::process::chdir(self.birth.dir.as_c_str())?;
+        if let Some(files) = self.birth.files {
+            let _ = setrlimit(Resource::Nofile, files); // a sandbox may forbid it
+        }
         if let Some(nice) = self.birth.nice {
             let _ = setpriority_process(None, nice);
         }

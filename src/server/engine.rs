@@ -14,7 +14,7 @@ use super::rest;
 use super::shared::{Settings, Shared, Stage};
 use super::tower::Tower;
 use super::transport::Socket;
-use crate::activation::{Accepted, Sockets};
+use crate::activation::{Accepted, Sockets, limit};
 use crate::lifecycle::keeper::Parts;
 use crate::lifecycle::signals::Signals;
 use crate::lifecycle::{Connections, Exit, Hold, Hooks, Keeper, Phase, Sleep};
@@ -116,7 +116,7 @@ impl Engine {
         self,
         build: impl AsyncFnOnce(&Control) -> Result<Program<S>, E>,
     ) -> Result<Exit, E> {
-        raise_file_limit();
+        limit::raise();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let exit = runtime.block_on(self.run_here(build));
         // What still runs was told or cut; a blocking call that hangs must not keep the process.
@@ -328,17 +328,5 @@ impl<S: Serve> Connections for Served<S> {
 
     fn sleep(&self) -> Sleep {
         self.shared.settings().sleep.clone()
-    }
-}
-
-/// A descriptor a connection: the hard limit is what the administrator allows (LimitNOFILE=).
-fn raise_file_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum {
-        limit.current = limit.maximum;
-        if let Err(error) = setrlimit(Resource::Nofile, limit) {
-            tracing::debug!(%error, "cannot raise the open-files limit");
-        }
     }
 }

@@ -6,6 +6,7 @@
 
 mod bound;
 mod inherited;
+pub(crate) mod limit;
 mod listener;
 #[cfg(feature = "daemon")]
 mod pass;

@@ -35,7 +35,7 @@ pub struct Birth<'a> {
     pub streams: [BorrowedFd<'a>; 3],
     /// Its descriptor 3.
     pub socket: Option<BorrowedFd<'a>>,
-    /// Its limits to open files, if they are not ours.
+    /// How many descriptors it may have open; `None`: as many as we.
     pub files: Option<Rlimit>,
     /// Its priority from its first instruction on. Whether that may be its parent sees.
     pub nice: Option<i32>,
@@ -119,7 +119,7 @@ impl Common<'_> {
         }
         rustix::process::chdir(self.birth.dir.as_c_str())?;
         if let Some(files) = self.birth.files {
-            let _ = setrlimit(Resource::Nofile, files); // it runs with ours, too
+            let _ = setrlimit(Resource::Nofile, files); // a sandbox may forbid it
         }
         if let Some(nice) = self.birth.nice {
             let _ = setpriority_process(None, nice);

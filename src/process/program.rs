@@ -18,7 +18,7 @@ use super::exec::Image;
 use super::owner::Owner;
 use super::sandbox;
 use super::streams::Stdin;
-use crate::server::engine::file_limit_before;
+use crate::activation::limit;
 
 /// Where programs are looked for when our own environment has no PATH: systemd's default, and what some machines still
 /// keep apart from it.
@@ -168,8 +168,7 @@ impl Program {
             pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from).map_err(process_error)?;
         let streams = [stdin.as_fd(), writes.as_fd(), complains.as_fd()];
         let socket = self.socket.as_ref().map(|socket| socket.as_fd());
-        let files = file_limit_before();
-        let (pid, pidfd) = Birth { image, dir, streams, socket, files, nice: self.nice }
+        let (pid, pidfd) = Birth { image, dir, streams, socket, files: limit::before(), nice: self.nice }
             .give()
             .map_err(|source| StartError::Run { owner: owner(), program, source })?;
         Ok(Born { pid, pidfd, stdin: ours, stdout, stderr })

@@ -1,11 +1,9 @@
 //! The public entry: sockets and a service in; served, asleep, an exit out.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
-
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::account::{Account, Snapshot};
 use super::connection;
@@ -16,7 +14,7 @@ use super::rest;
 use super::shared::{Settings, Shared, Stage};
 use super::tower::Tower;
 use super::transport::Socket;
-use crate::activation::{Accepted, Sockets};
+use crate::activation::{Accepted, Sockets, limit};
 use crate::lifecycle::keeper::Parts;
 use crate::lifecycle::signals::Signals;
 use crate::lifecycle::{Connections, Exit, Hold, Hooks, Keeper, Phase, Sleep};
@@ -118,7 +116,7 @@ impl Engine {
         self,
         build: impl AsyncFnOnce(&Control) -> Result<Program<S>, E>,
     ) -> Result<Exit, E> {
-        raise_file_limit();
+        limit::raise();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let exit = runtime.block_on(self.run_here(build));
         // What still runs was told or cut; a blocking call that hangs must not keep the process.
@@ -330,27 +328,5 @@ impl<S: Serve> Connections for Served<S> {
 
     fn sleep(&self) -> Sleep {
         self.shared.settings().sleep.clone()
-    }
-}
-
-/// The open-files limit as it was.
-static FILE_LIMIT: OnceLock<Rlimit> = OnceLock::new();
-
-/// The open-files limit that was raised, which is for programs that are started: some use select(2), which knows 1024, and
-/// some close every descriptor there could be.
-#[cfg(feature = "daemon")]
-pub(crate) fn file_limit_before() -> Option<Rlimit> {
-    FILE_LIMIT.get().copied()
-}
-
-/// A descriptor a connection: the hard limit is what the administrator allows (LimitNOFILE=).
-fn raise_file_limit() {
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum {
-        let _ = FILE_LIMIT.set(limit); // an engine before this one has found the same
-        limit.current = limit.maximum;
-        if let Err(error) = setrlimit(Resource::Nofile, limit) {
-            tracing::debug!(%error, "cannot raise the open-files limit");
-        }
     }
 }

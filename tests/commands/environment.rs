@@ -156,3 +156,18 @@ fn a_program_that_cannot_run_is_500_and_the_log_says_why() {
         assert!(line.contains(words), "{line}");
     }
 }
+
+#[test]
+fn it_may_have_as_many_files_open_as_the_daemon_was_given() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let given = getrlimit(Resource::Nofile);
+    let most = given.maximum.expect("a limit");
+    // One less than may be, which is nothing to other tests.
+    setrlimit(Resource::Nofile, Rlimit { current: Some(most - 1), ..given }).expect("it may be less");
+    let stage = Stage::sh("", "ulimit -Sn; ulimit -Hn");
+    let daemon = stage.wake();
+    assert_eq!(stage.get("/").text(), format!("{}\n{most}\n", most - 1));
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", daemon.pid())).expect("it runs");
+    let own = limits.lines().find(|line| line.starts_with("Max open files")).expect("the kernel says it");
+    assert_eq!(own.split_whitespace().nth(3), Some(&*most.to_string()), "it has raised its own");
+}

@@ -165,6 +165,26 @@ fn the_answer_to_head_is_a_head() {
 }
 
 #[test]
+fn one_that_runs_for_a_head_does_all_its_work() {
+    let work = "seq 1 100000; sleep 0.2; touch FOLDER/done";
+    let routes = [
+        sh("/", "", work),
+        sh("/sse", "stream = \"sse\"", work),
+        sh("/whole", "stream = false", work),
+        sh("/cgi", "cgi = true", &format!("printf \"X: y\\n\\n\"; {work}")),
+    ];
+    let stage = Stage::new(SLOW, &routes.concat());
+    let _daemon = stage.wake();
+    let mut client = stage.client();
+    for target in ["/", "/sse", "/whole", "/cgi"] {
+        client.send(format!("HEAD {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        assert_eq!(client.head().status(), 200, "{target}");
+        assert!(stage.path("done").exists(), "{target}: it was ended");
+        std::fs::remove_file(stage.path("done")).expect("it was there");
+    }
+}
+
+#[test]
 fn other_methods_are_405() {
     let stage = Stage::sh("", "printf body");
     let _daemon = stage.wake();

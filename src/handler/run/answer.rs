@@ -63,7 +63,10 @@ impl Plan {
     /// Waits for the answer, or for its beginning; or an error page.
     pub(super) async fn make_answer(&self, call: &Call, running: &mut Running) -> Result<Made, Instead> {
         match self.mode {
-            Mode::Events => Ok(Made::Events),
+            Mode::Events => {
+                while is_head(call) && running.line().await.is_some() {}
+                Ok(Made::Events)
+            }
             Mode::Whole(most) => {
                 let bytes = self.all(call, running, most).await?;
                 let end = running.end().await;
@@ -75,6 +78,9 @@ impl Plan {
                 let Some(first) = output.piece(running).await else {
                     return self.whole(call, Bytes::new(), running.end().await);
                 };
+                if is_head(call) {
+                    return self.end_head(call, running, output).await;
+                }
                 let reading = Reading { first: Some(first), output, left: None, last: None };
                 Ok(Made::Begun(StatusCode::OK, HeaderMap::new(), Box::new(reading)))
             }
@@ -158,6 +164,21 @@ impl Plan {
         }
     }
 
+    /// The answer to HEAD, of which nobody reads a body: with that the program would end half-way.
+    async fn end_head(
+        &self,
+        call: &Call,
+        running: &mut Running,
+        mut output: Output,
+    ) -> Result<Made, Instead> {
+        while output.piece(running).await.is_some() {}
+        let end = running.end().await;
+        if !end.is_success() {
+            return Err(self.failure(call, end).into());
+        }
+        Ok(Made::Whole(StatusCode::OK, HeaderMap::new(), Body::Absent))
+    }
+
     /// An answer without a body: what still is printed is dropped.
     async fn end_cgi(
         &self,
@@ -187,15 +208,19 @@ impl Plan {
     }
 }
 
+fn is_head(call: &Call) -> bool {
+    *call.method() == Method::HEAD
+}
+
 /// Whether nobody gets to see a body of this answer, so that a program may leave it out.
 fn is_bodiless(call: &Call, head: &Head) -> bool {
-    *call.method() == Method::HEAD || body::is_bodiless(head.status) || head.body_length == Some(0)
+    is_head(call) || body::is_bodiless(head.status) || head.body_length == Some(0)
 }
 
 /// What is answered then. Of how long the body of an answer to HEAD would be, the program has the last word.
 fn without_body(call: &Call, head: Head) -> Made {
     let Head { status, mut headers, body_length, .. } = head;
-    if *call.method() != Method::HEAD || body::is_bodiless(status) {
+    if !is_head(call) || body::is_bodiless(status) {
         return Made::Whole(status, headers, Body::Empty);
     }
     if let Some(length) = body_length {

@@ -161,6 +161,18 @@ impl Running {
         }
     }
 
+    /// The next of its lines; `None` when it has ended and all have been read.
+    pub async fn line(&mut self) -> Option<Line> {
+        let line = match &mut self.lines {
+            Some(lines) => lines.recv().await,
+            None => None,
+        };
+        if line.is_none() {
+            self.end().await;
+        }
+        line
+    }
+
     /// Waits for its end.
     pub async fn end(&mut self) -> &End {
         std::future::poll_fn(|cx| self.poll_end(cx).map(|_| ())).await;

@@ -195,7 +195,7 @@ impl Running {
             () = over => Close::TimedOut,
             () = self.control.cut() => Close::Cut,
         };
-        child.stop(WITHIN).await;
+        child.stop_all(WITHIN).await;
         close
     }
 

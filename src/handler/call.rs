@@ -14,6 +14,7 @@ use crate::command::{Asked, Fields, Unfit, parameter};
 use crate::guard::{Client, Refusal, Remote};
 use crate::intake::{Input, Intake, IntakeError};
 use crate::log::chain;
+use crate::process::StartError;
 use crate::server::Exchange;
 use crate::verify::{Checking, Verify, VerifyError};
 
@@ -156,7 +157,7 @@ impl Call {
         }
         tracing::warn!(
             client = self.client,
-            "a request for {path:?} of {} is refused: {}",
+            "a request from {} for {path:?} is refused: {}",
             self.client,
             chain(error)
         );
@@ -188,6 +189,13 @@ impl Call {
         let mut page = self.page(refusal.status, None);
         page.headers_mut().extend(refusal.headers);
         page
+    }
+
+    /// The page for a program that could not be started; the error says itself whose it is.
+    pub fn not_started(&self, error: &StartError) -> Response<Body> {
+        let id = self.exchange.new_id();
+        tracing::error!(id, "{} (id {id})", chain(error));
+        self.page(StatusCode::INTERNAL_SERVER_ERROR, Some(&id))
     }
 
     /// The page of what has gone wrong on our side: 500, with an id by which the journal has the reason.

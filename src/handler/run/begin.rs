@@ -55,7 +55,8 @@ impl Plan {
         let arguments = call.with_values(&fields, |asked| self.command.fill(asked)).map_err(unfit)?;
         let mut env = call.variables(input.length(call)).map_err(unfit)?;
         env.extend(self.command.variables());
-        let program = self.program(arguments, env).map_err(|why| call.failed("run", &why))?;
+        let program =
+            self.program(arguments, env).map_err(|why| call.failed(&self.owner().to_string(), &why))?;
         Ok((program, input))
     }
 
@@ -142,7 +143,7 @@ impl Plan {
         };
         let stdin = if matches!(input, Input::Empty) { Stdin::Empty } else { Stdin::Pipe };
         let started = Child::start_with(program, Streams { stdin, stdout, stderr });
-        let started = started.map_err(|error| call.failed("run", &chain(&error)))?;
+        let started = started.map_err(|error| call.not_started(&error))?;
         let terms = Terms {
             owner: self.owner(),
             finishes: !self.ends_with_client,

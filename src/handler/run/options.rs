@@ -60,7 +60,7 @@ pub(super) const ON_DISCONNECT: Key = Key::new(
     "on_disconnect",
     Kind::OneOf(&["cancel", "finish"]),
     "What becomes of the program when its client leaves: it is ended with its whole process group (SIGTERM, SIGKILL after \
-     5 s), or finishes without it.",
+     5 s), or finishes without it; a request that is broken off is ended all the same.",
 )
 .default("cancel")
 .example("finish");

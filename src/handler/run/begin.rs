@@ -13,7 +13,6 @@ use crate::command::Fields;
 use crate::guard::{Entry, Place, RequestBody, no_place};
 use crate::handler::call::{Call, Instead};
 use crate::handler::{Body, while_wanted};
-use crate::log::chain;
 use crate::process::{Child, Owner, Program, Stdin, Streams, Way};
 
 /// How many lines may wait for a client that reads slowly.

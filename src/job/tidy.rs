@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::task::spawn_blocking;
 
 use super::Jobs;
-use crate::store::{JobId, now};
+use crate::store::{self, JobId, now};
 
 /// At most so many results are forgotten at once.
 const PURGED_AT_ONCE: usize = 1000;
@@ -62,9 +62,14 @@ impl Jobs {
         }
     }
 
-    /// Removes the files of jobs that were never accepted, or are forgotten.
+    /// Removes the files of jobs that were never accepted, or are forgotten. Beside a damaged store they may be of jobs that
+    /// are in that one alone: all stay, as long as it does.
     async fn sweep(&self) {
         let begun = now();
+        if let Some(aside) = store::aside(self.folder.path().parent().unwrap_or(Path::new("/"))) {
+            tracing::warn!("files in {} stay, as {} does", self.folder.path().display(), aside.display());
+            return;
+        }
         let folder = self.folder.path().to_owned();
         let files = spawn_blocking(move || files(&folder)).await.unwrap_or_default();
         let (mut known, mut strays) = (HashSet::new(), Vec::new());

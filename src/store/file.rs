@@ -1,7 +1,9 @@
 //! The file: how it is opened, what is read of it then, and what is done with one that is damaged.
 
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -20,6 +22,9 @@ pub(super) const VERSION: u64 = 1;
 
 /// The name of the file.
 pub(super) const FILE: &str = "jobs.redb";
+
+/// What follows that in the name of one that is damaged; then comes the time.
+const DAMAGED: &str = ".damaged-";
 
 /// What redb may keep in memory, of what it read and of what it is about to write.
 const CACHE_BYTES: usize = 4 * 1024 * 1024;
@@ -142,8 +147,15 @@ pub(super) fn set_aside(path: &Path, reason: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// A damaged file in this directory that has got another name, if there is one.
+pub fn aside(directory: &Path) -> Option<PathBuf> {
+    let is_aside = |name: &OsStr| name.as_bytes().starts_with(format!("{FILE}{DAMAGED}").as_bytes());
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).find(|path| path.file_name().is_some_and(is_aside))
+}
+
 fn free_name(path: &Path) -> PathBuf {
-    let named = |seconds: u64| path.with_file_name(format!("{FILE}.damaged-{seconds}"));
+    let named = |seconds: u64| path.with_file_name(format!("{FILE}{DAMAGED}{seconds}"));
     let first = now() / 1000;
     (first..).map(named).find(|name| !name.exists()).unwrap_or_else(|| named(first))
 }

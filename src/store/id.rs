@@ -57,7 +57,8 @@ fn made_of(millis: u64, random: [u8; 16]) -> u128 {
     u128::from(millis) << RANDOM_BITS | u128::from_be_bytes(random) >> (u128::BITS - RANDOM_BITS)
 }
 
-fn random() -> [u8; 16] {
+/// What nobody can guess.
+pub(crate) fn random() -> [u8; 16] {
     use rustix::rand::{GetRandomFlags, getrandom};
     let mut bytes = [0; 16];
     // So few come whole or not at all; at most, early at boot, the kernel waits for them, which a signal can end.

@@ -143,6 +143,9 @@ pub struct Job {
     pub lease: Option<Lease>,
 }
 
+/// How much of an error a list has, in bytes.
+const ERROR_IN_BRIEF: usize = 1024;
+
 impl Job {
     /// A job as it is when it has been accepted.
     pub(super) fn accepted(new: NewJob) -> Self {
@@ -166,6 +169,21 @@ impl Job {
             outcome: None,
             lease: None,
         }
+    }
+
+    /// As a list has it: without what may be large, so that a thousand of them fit in memory.
+    pub(super) fn in_brief(mut self) -> Self {
+        (self.command, self.env) = (Vec::new(), Vec::new());
+        if let Some(outcome) = &mut self.outcome {
+            outcome.result = None;
+            if let Some(error) = &mut outcome.error {
+                let end =
+                    (0..=error.len().min(ERROR_IN_BRIEF)).rev().find(|end| error.is_char_boundary(*end));
+                error.truncate(end.unwrap_or_default());
+                error.shrink_to_fit();
+            }
+        }
+        self
     }
 }
 

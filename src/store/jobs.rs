@@ -211,7 +211,8 @@ impl JobStore {
         self.look(move |snapshot| snapshot.input(id)).await
     }
 
-    /// The jobs of a queue, the newest first, those older than `before` only; at most `limit` and at most 1000.
+    /// The jobs of a queue, the newest first, those older than `before` only; at most `limit` and at most 1000. They come
+    /// without what may be large: command line, environment, result, and all but the beginning of an error.
     ///
     /// # Errors
     /// See [`StoreError`].

@@ -51,7 +51,7 @@ impl<'a> Snapshot<'a> {
             && let Some(row) = rows.next()
         {
             let (_, id) = row?.0.value();
-            jobs.extend(self.job(JobId::of_number(id))?);
+            jobs.extend(self.job(JobId::of_number(id))?.map(Job::in_brief));
         }
         Ok(jobs)
     }

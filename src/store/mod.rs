@@ -18,7 +18,7 @@
 //! - After any other failure of the disk the file is closed and opened again; until that succeeds, every call is
 //!   answered with the error.
 //! - A file that is damaged is checked and repaired; if it cannot be, it gets another name (`jobs.redb.damaged-` and a
-//!   time) with an error in the log, and a fresh one is started. Locks, permissions and failing disks are no damage.
+//!   time) with an error in the log, and a fresh one is started. The files of its jobs stay as long as it does. Locks, permissions and failing disks are no damage.
 //! - A record that cannot be read is logged and left out, and so is its job; the others go on.
 
 mod call;
@@ -38,6 +38,8 @@ mod tables;
 mod thread;
 
 pub use self::error::StoreError;
+pub use self::file::aside;
+pub(crate) use self::id::random;
 pub use self::id::{JobId, NoId};
 pub use self::job::{
     Again, Cancel, Ending, Input, Job, Lease, Millis, NewJob, Outcome, Progress, QueueSummary, Refused,

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use serde_json::Value;
 
-use crate::board::{Board, QUICK, STAYS, ask, exists, id, json, kill, stop, wait};
+use crate::board::{Board, QUICK, STAYS, ask, exists, id, json, kill, most_memory, stop, wait};
 use crate::harness::{Answer, connect};
 
 const P: &str = "[[route]]\npath = \"/p\"\npull = true\n";
@@ -120,6 +120,32 @@ fn only_who_has_it_may_tell() {
     assert_eq!(told(&board, &at, "done", &token, "").status(), 409);
     assert_eq!(board.ask("GET", "/p/lease", "", b"").header("allow"), Some("POST"));
     assert_eq!(board.get(&format!("{at}/done")).header("allow"), Some("POST"));
+    stop(daemon);
+}
+
+/// A page of them would be a gigabyte, and several times that while it is made.
+#[test]
+fn a_list_has_no_results() {
+    let board = board("");
+    let daemon = board.wake();
+    let result = format!("[{}1]", "1,".repeat(250_000));
+    for _ in 0..6 {
+        let at = board.submit("/p", "");
+        let (_, token) = lease(&board, "");
+        assert_eq!(told(&board, &at, "done", &token, &result).status(), 200);
+        assert_eq!(board.job(&at)["result"].as_array().map(Vec::len), Some(250_001));
+    }
+    let at = board.submit("/p", "");
+    let (_, token) = lease(&board, "");
+    assert_eq!(told(&board, &at, "fail", &token, &"\u{e4}".repeat(10_000)).status(), 200);
+    assert_eq!(board.job(&at)["error"].as_str().map(str::len), Some(20_000));
+    let before = most_memory(&daemon);
+    let list = board.list("/p");
+    assert_eq!(list.len(), 7);
+    assert!(list.iter().all(|job| job["result"].is_null()));
+    assert_eq!(list[0]["error"].as_str().map(str::len), Some(1024), "its beginning");
+    let more = most_memory(&daemon) - before;
+    assert!(more < 10_000, "{more} KiB for a list");
     stop(daemon);
 }
 

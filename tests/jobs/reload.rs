@@ -144,6 +144,36 @@ fn jobs_for_outside_workers_have_no_marker() {
     daemon.asleep();
 }
 
+/// Whoever mends the store by hand wants what its jobs were to read.
+#[test]
+fn what_a_damaged_store_has_in_the_spool_stays_as_long_as_it_does() {
+    let board = Board::new(&[("a", "true")], &format!("{STAYS}{A}[[route]]\npath = \"/p\"\npull = true\n"));
+    let daemon = board.wake();
+    let lost = board.submit("/p", vec![b'x'; 100_000]);
+    stop(daemon);
+    std::fs::write(board.path("jobs/jobs.redb"), [b'?'; 1 << 20]).expect("a file");
+    let aside = || {
+        let entries =
+            std::fs::read_dir(board.path("jobs")).expect("a folder").map(|entry| entry.expect("read").path());
+        entries.into_iter().find(|path| path.to_str().expect("text").contains(".damaged-"))
+    };
+    let input = [format!("{}.in", id(&lost))];
+    for _ in 0..2 {
+        let daemon = board.wake();
+        board.until(&board.submit("/a", ""), "done");
+        assert_eq!(board.get(&lost).status(), 404);
+        let log = stop(daemon);
+        assert!(log.contains("stay, as"), "{log}");
+        assert!(aside().is_some());
+        assert_eq!(board.spool(), input);
+    }
+    std::fs::remove_file(aside().expect("it is there")).expect("a file");
+    let daemon = board.wake();
+    board.until(&board.submit("/a", ""), "done");
+    assert!(wait(|| board.spool().is_empty()), "{:?}", board.spool());
+    stop(daemon);
+}
+
 #[test]
 fn a_second_dormouse_with_the_same_folder_is_503_and_does_no_harm() {
     let board = Board::new(&[("a", WAITS)], &format!("{STAYS}{A}"));

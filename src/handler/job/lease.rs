@@ -19,7 +19,9 @@ use crate::handler::{Body, RequestBody};
 use crate::job::{Queue, Work};
 use crate::schema::duration;
 use crate::server::Exchange;
-use crate::store::{Again, Ending, Job, JobId, Lease, Millis, Outcome, Progress, Refused, StoreError, now};
+use crate::store::{
+    Again, Ending, Job, JobId, Lease, Millis, Outcome, Progress, Refused, StoreError, now, random,
+};
 
 /// No worker waits for longer, nor for as long as an answer may take: 204 is to come before a 504 does.
 const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
@@ -36,9 +38,6 @@ const INPUT: u64 = 64 * 1024;
 /// So long a worker that has just come is held for: one that was told goodbye and asks again at once would otherwise be told
 /// so again and again before dormouse is asleep.
 const SETTLED: Duration = Duration::from_secs(1);
-
-/// How many bits a lease's token has, in bytes.
-const TOKEN: usize = 16;
 
 /// What a worker waits for.
 enum Turn {
@@ -286,11 +285,7 @@ fn after(length: Duration) -> Millis {
 
 /// Nobody can guess it.
 fn token() -> String {
-    let mut bytes = [0; TOKEN];
-    // On Linux it fails for no reason that could be here.
-    let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
-    debug_assert_eq!(filled, Ok(TOKEN));
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    random().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What a worker tells, in words; `None` if it says nothing.

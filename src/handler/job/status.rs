@@ -60,8 +60,10 @@ impl Plan {
     /// The end of what it has printed, without what it says of its progress.
     async fn printed(&self, queue: &Queue, id: JobId) -> String {
         let mut reader = Reader::of_end(queue.jobs.output(id), OUTPUT).await;
-        let mut text = Vec::new();
-        while let Ok(lines) = reader.next().await
+        let (mut text, end) = (Vec::new(), reader.at + OUTPUT);
+        // What is added meanwhile is not followed: it may come as fast as it is read.
+        while reader.at < end
+            && let Ok(lines) = reader.next().await
             && !lines.is_empty()
         {
             lines.iter().for_each(|kept| print(kept, &mut text));

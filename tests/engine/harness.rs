@@ -478,9 +478,14 @@ impl<S: Read + Write> Client<S> {
 
     fn byte(&mut self) -> Option<u8> {
         let mut byte = [0];
-        match self.0.read(&mut byte).expect("no reset") {
-            0 => None,
-            _ => Some(byte[0]),
+        loop {
+            match self.0.read(&mut byte) {
+                Ok(0) => return None,
+                Ok(_) => return Some(byte[0]),
+                // A machine that was paused: a read with a timeout is not begun again by itself (signal(7)).
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => panic!("no reset: {error}"),
+            }
         }
     }
 

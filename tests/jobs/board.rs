@@ -241,7 +241,7 @@ impl Pipe {
     fn is_readable(&self, within: Duration) -> bool {
         let within = Timespec::try_from(within).expect("in range");
         let mut fds = [PollFd::new(&self.0, PollFlags::IN)];
-        rustix::event::poll(&mut fds, Some(&within)).expect("a pipe") == 1
+        rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&within))).expect("a pipe") == 1
     }
 
     /// Lets so many go on who read a line.

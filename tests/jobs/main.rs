@@ -6,6 +6,7 @@ mod board;
 mod cancel;
 mod disk;
 mod drain;
+mod edge;
 mod events;
 #[allow(dead_code)] // the engine's tests use the rest
 #[path = "../engine/harness.rs"]

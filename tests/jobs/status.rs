@@ -233,3 +233,27 @@ fn strangers_have_nothing_to_do_with_a_closed_route() {
     assert_eq!(board.ask("DELETE", &at, "", b"").status(), 404);
     stop(daemon);
 }
+
+#[test]
+fn who_is_verified_is_all_that_a_verified_route_has() {
+    let config = format!(
+        "{STAYS}[[route]]\npath = \"/a\"\njob = [\"FOLDER/a\"]\n\
+         verify = {{ preset = \"gitlab\", secret = \"file:FOLDER/secret\" }}\n"
+    );
+    let board = Board::new(&[("a", WAITS)], &config);
+    std::fs::write(board.path("secret"), "a secret of some length").expect("a file");
+    let (mut begun, mut go) = pipes(&board);
+    let daemon = board.wake();
+    let answer = board.ask("POST", "/a", "X-Gitlab-Token: a secret of some length\r\n", b"");
+    let at = crate::board::accepted(&answer);
+    begun.line();
+    assert_eq!(board.post("/a", "").status(), 401);
+    for (method, target) in
+        [("GET", "/a"), ("GET", &*at), ("DELETE", &*at), ("GET", &*format!("{at}/events"))]
+    {
+        assert_eq!(board.ask(method, target, "", b"").status(), 404, "{method} {target}");
+    }
+    go.open(1);
+    assert!(crate::board::wait(|| !crate::board::exists(&board.due())));
+    stop(daemon);
+}

@@ -12,7 +12,7 @@ use crate::board::{Board, STAYS, accepted, ask, exists, id, json, kill, stop, wa
 use crate::harness::{Answer, Daemon};
 
 /// Each leaves behind what it has read, by the id of the job.
-const ROUTES: &str = r#"
+pub const ROUTES: &str = r#"
 [[route]]
 path = "/small"
 job = ["FOLDER/count"]
@@ -36,20 +36,20 @@ job = ["FOLDER/count", "{path.name}"]
 queue = 20
 "#;
 
-const PATHS: [&str; 4] = ["/small", "/large", "/again", "/keyed/a"];
+pub const PATHS: [&str; 4] = ["/small", "/large", "/again", "/keyed/a"];
 
 /// How many bytes it reads, and that it has come to its end.
-const COUNT: &str = "echo $(wc -c) >> FOLDER/effect-$JOB_ID";
+pub const COUNT: &str = "echo $(wc -c) >> FOLDER/effect-$JOB_ID";
 
 /// The first attempt fails.
-const AGAIN: &str = "if [ -e FOLDER/tried-$JOB_ID ]; then echo $(wc -c) >> FOLDER/effect-$JOB_ID
+pub const AGAIN: &str = "if [ -e FOLDER/tried-$JOB_ID ]; then echo $(wc -c) >> FOLDER/effect-$JOB_ID
 else touch FOLDER/tried-$JOB_ID; exit 1; fi";
 
 /// What the clients know.
 #[derive(Default)]
-struct Known {
+pub struct Known {
     /// Where a job is, and how much it was to read.
-    accepted: Mutex<BTreeMap<String, usize>>,
+    pub accepted: Mutex<BTreeMap<String, usize>>,
     /// How a job stood when it was seen to be over.
     over: Mutex<BTreeMap<String, Value>>,
     /// By key: where its job is.
@@ -69,7 +69,7 @@ impl Known {
     }
 
     /// Counts what became of a submission; where its job is, if it was accepted.
-    fn take(&self, answer: std::io::Result<Answer>, size: usize) -> Option<String> {
+    pub fn take(&self, answer: std::io::Result<Answer>, size: usize) -> Option<String> {
         match answer {
             Err(_) => {
                 self.unanswered.fetch_add(1, Ordering::Relaxed);
@@ -87,10 +87,10 @@ impl Known {
 }
 
 /// Random enough for moments and sizes.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % sides
     }
@@ -227,7 +227,7 @@ fn effects(board: &Board) -> usize {
 }
 
 /// Every job there is has been done, and nothing is left over; how many there are.
-fn all_is_done(board: &Board, known: &Known) -> usize {
+pub fn all_is_done(board: &Board, known: &Known) -> usize {
     let daemon = board.wake();
     let accepted = known.accepted.lock().expect("no panic").clone();
     let mut all = BTreeSet::new();
@@ -305,81 +305,4 @@ fn sigterm_at_any_moment_answers_everybody_and_loses_nothing() {
         known.refused.load(Ordering::Relaxed)
     );
     assert_eq!(all, accepted);
-}
-
-/// The marker is there as long as a job is, and whoever ends it at the wrong moment changes nothing about that.
-#[test]
-fn there_is_a_marker_as_long_as_there_is_a_job() {
-    let board = Board::new(&[], &format!("{STAYS}[[route]]\npath = \"/a\"\njob = [\"true\"]\n"));
-    let (mut dice, mut marked) = (Dice(17), 0);
-    const ROUNDS: usize = 40;
-    for _ in 0..ROUNDS {
-        let daemon = board.wake();
-        let at = board.submit("/a", "");
-        std::thread::sleep(Duration::from_micros(dice.roll(30_000)));
-        kill(daemon);
-        let is_marked = exists(&board.due());
-        marked += usize::from(is_marked);
-        let daemon = board.wake();
-        assert!(is_marked || board.job(&at)["state"] == "done", "no marker, and {}", board.job(&at));
-        board.until(&at, "done");
-        assert!(wait(|| !exists(&board.due())), "the marker stays");
-        stop(daemon);
-    }
-    println!("{ROUNDS} times kill -9 soon after a 202: {marked} times before the job was over");
-}
-
-/// It falls asleep whenever it can, and is started as systemd would: for who waits, and for the marker.
-#[test]
-fn asleep_at_any_moment_loses_nothing() {
-    let config = "[sleep]\nafter = \"3ms\"\nmin_awake = \"0s\"\ngrace = \"1ms\"\n";
-    let board = Board::new(&[("count", COUNT), ("again", AGAIN)], &format!("{config}{ROUTES}"));
-    let (known, web) = (Known::default(), board.site.web);
-    let left = AtomicU64::new(2);
-    let wakes = std::thread::scope(|scope| {
-        for number in 1..=2 {
-            let (known, left) = (&known, &left);
-            scope.spawn(move || {
-                let mut dice = Dice(number);
-                for _ in 0..60 {
-                    let (kind, size) = (dice.roll(3), dice.roll(300));
-                    let (path, size) =
-                        (PATHS[usize::try_from(kind).expect("small")], usize::try_from(size).expect("small"));
-                    let size = if path == "/large" { size + 40_000 } else { size };
-                    let answer = ask(web, "POST", path, "", &vec![b'x'; size]);
-                    assert!(known.take(answer, size).is_some(), "nobody is refused, and everybody answered");
-                    std::thread::sleep(Duration::from_micros(dice.roll(200_000)));
-                }
-                left.fetch_sub(1, Ordering::Relaxed);
-            });
-        }
-        let mut wakes = 0;
-        loop {
-            let is_over = left.load(Ordering::Relaxed) == 0;
-            if is_waited_for(&board) {
-                board.wake().asleep();
-                wakes += 1;
-            } else if is_over {
-                break wakes;
-            }
-            std::thread::sleep(Duration::from_micros(200));
-        }
-    });
-    // Nobody has asked since: what is not done now never would be.
-    for at in known.accepted.lock().expect("no panic").keys() {
-        assert_ne!(board.text(&format!("effect-{}", id(at))), "", "{at} is not done");
-    }
-    board.configure(&format!("{STAYS}{ROUTES}"));
-    let all = all_is_done(&board, &known);
-    println!("120 jobs over {wakes} sleeps: {all} done, none waited for somebody to ask");
-    assert!(all == 120 && wakes > 1);
-}
-
-/// Whether systemd would start it: somebody waits, or a job is due.
-fn is_waited_for(board: &Board) -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let mut fds = [PollFd::new(&board.site.listener, PollFlags::IN)];
-    let is_asked = poll(&mut fds, Some(&Timespec::default())).expect("a listener") > 0;
-    let due = board.due().metadata().and_then(|due| due.modified());
-    is_asked || due.is_ok_and(|due| due <= SystemTime::now())
 }

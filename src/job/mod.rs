@@ -240,8 +240,9 @@ impl Jobs {
         self.queues.all().into_iter().filter(|queue| queue.holds()).map(|queue| queue.name.clone()).collect()
     }
 
-    /// Everything is on disk, and closed.
+    /// Everything is on disk, and closed; the marker is there if there is something to do, and only then.
     pub async fn close(&self) {
+        self.marker.leave().await;
         self.store.close().await;
     }
 

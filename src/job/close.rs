@@ -2,19 +2,16 @@
 
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
-use std::time::Duration;
 
 use tokio::time::sleep;
 
 use super::after;
 use super::attempt::Running;
+use super::patience::Patience;
 use crate::app::sandbox;
 use crate::log::chain;
 use crate::process::Ended;
 use crate::store::{Again, Ending, Job, Outcome, Refused, StoreError, now};
-
-/// When what became of it could not be written it is tried again: there may be room by then.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// So many interruptions by crashes are not bad luck any more: it may be what they come of.
 pub(super) const MOST_INTERRUPTIONS: u32 = 20;
@@ -104,11 +101,12 @@ impl Running {
         let _ = tokio::task::spawn_blocking(syncing).await; // there may be none
     }
 
-    /// Writes until it is written, or dormouse leaves: then it is run again by the next.
+    /// Writes until it is written, for there may be room by then; or dormouse leaves: then it is run again by the next.
     async fn write<F>(&self, write: impl Fn() -> F)
     where
         F: Future<Output = Result<Result<Job, Refused>, StoreError>>,
     {
+        let mut patience = Patience::default();
         loop {
             let id = self.job.id;
             match write().await {
@@ -122,7 +120,7 @@ impl Running {
                 }
             }
             tokio::select! {
-                () = sleep(AGAIN) => {}
+                () = sleep(patience.wait()) => {}
                 () = self.control.cut() => return,
             }
         }

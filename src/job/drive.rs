@@ -7,17 +7,15 @@ use tokio::time::sleep;
 
 use super::attempt;
 use super::marker::Stand;
+use super::patience::Patience;
 use super::queue::Queue;
 use super::settings::Work;
 use crate::log::chain;
 use crate::server::Control;
-use crate::store::{Millis, now};
+use crate::store::{Millis, StoreError, now};
 
 /// A job that is due as soon as this is waited for awake: to be started again would take about as long.
 const SOON: Duration = Duration::from_secs(30);
-
-/// When the store could not be asked it is asked again.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// So often results are forgotten that nobody is to see any more.
 const PURGE: Duration = Duration::from_secs(60 * 60);
@@ -28,26 +26,32 @@ enum Next {
     Look,
     /// When somebody says so, or after this.
     Wait(Option<Duration>),
+    /// The store could not be asked. When it may be asked again.
+    Failed,
     /// Nothing.
     Leave,
 }
 
 /// Starts jobs until there are none.
 pub(super) async fn drive(queue: Arc<Queue>, control: Control) {
+    let mut patience = Patience::default();
     loop {
         let mut told = std::pin::pin!(queue.changed.notified());
         told.as_mut().enable();
-        match look(&queue, &control).await {
-            Next::Look => {}
-            Next::Wait(wait) => {
-                let wait = sleep(wait.unwrap_or(PURGE).min(PURGE));
-                tokio::select! {
-                    () = told => queue.jobs.tidy_now_and_then().await,
-                    () = wait => queue.jobs.tidy_now_and_then().await,
-                    () = control.draining() => {}
-                }
-            }
+        let next = look(&queue, &control).await;
+        if !matches!(next, Next::Failed) {
+            patience = Patience::default();
+        }
+        let wait = match next {
+            Next::Look => continue,
+            Next::Wait(wait) => wait.unwrap_or(PURGE).min(PURGE),
+            Next::Failed => patience.wait(),
             Next::Leave => break,
+        };
+        tokio::select! {
+            () = told => queue.jobs.tidy_now_and_then().await,
+            () = sleep(wait) => queue.jobs.tidy_now_and_then().await,
+            () = control.draining() => {}
         }
     }
     queue.jobs.tidy().await;
@@ -80,14 +84,18 @@ async fn look(queue: &Arc<Queue>, control: &Control) -> Next {
         }
         Ok(None) => {}
         Err(error) => {
-            tracing::error!("jobs of {}: {}", queue.name, chain(&error));
-            return Next::Wait(Some(AGAIN));
+            return failed(queue, &error);
         }
     }
     match queue.jobs.store.next_due(&queue.name).await {
         Ok(due) => rest(queue, due, wakes).await,
-        Err(_) => Next::Wait(Some(AGAIN)),
+        Err(error) => failed(queue, &error),
     }
+}
+
+fn failed(queue: &Queue, error: &StoreError) -> Next {
+    tracing::error!("jobs of {}: {}", queue.name, chain(error));
+    Next::Failed
 }
 
 /// No route has the queue any more. What is left of it waits for one; what runs ends.
@@ -95,7 +103,7 @@ async fn park(queue: &Arc<Queue>, wakes: u64) -> Next {
     let stand = match queue.jobs.store.next_due(&queue.name).await {
         Ok(None) if queue.running() == 0 => Stand::Nothing,
         Ok(_) => Stand::Parked,
-        Err(_) => return Next::Wait(Some(AGAIN)),
+        Err(error) => return failed(queue, &error),
     };
     queue.jobs.marker.note(&queue.name, stand, || queue.wakes() == wakes).await;
     leave(queue, wakes)

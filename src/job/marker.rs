@@ -4,24 +4,35 @@
 //! is when the next one is due: now, or in an hour for one that is tried again then. `dormouse-jobs.path` looks for it. A
 //! process that crashed, or slept, or a machine without power has left it behind.
 //!
+//! It goes a moment after the last of them, or when the process leaves, and not between two that come one after the other:
+//! making it costs a sync of the folder. One too many costs a look, one too few a job.
+//!
 //! `jobs/parked` is there when jobs wait that no route takes: a process whose config has one looks at the store.
 //!
 //! Neither is removed before it is known what is left of an earlier process, nor by a process that cannot open the store:
 //! they are another's then.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{DirBuilder, File, FileTimes};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
 use crate::store::{Millis, now};
+
+mod file;
+#[cfg(test)]
+mod tests;
+
+use file::{modified, set, write};
+
+/// So long a marker stays for which there is no job any more.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// The name of the file.
 const DUE: &str = "due";
@@ -58,6 +69,10 @@ struct State {
     pins: usize,
     /// What the file says; `None`: it is not known to be there.
     written: Option<Millis>,
+    /// Whether it is known not to be there.
+    is_gone: bool,
+    /// Somebody is about to look whether it can go.
+    lingers: bool,
     /// Whether the other file is there, if that is known.
     is_parked: Option<bool>,
     /// There may be jobs that nobody has looked at yet.
@@ -85,6 +100,8 @@ impl Marker {
             parked: BTreeSet::new(),
             pins: 0,
             written: None,
+            is_gone: false,
+            lingers: false,
             is_parked: None,
             is_pending: is_pending.clone(),
             is_ours: false,
@@ -110,9 +127,9 @@ impl Marker {
         let mut state = self.state.lock().await;
         if state.written.is_none() {
             let file = self.due.clone();
-            let at = now();
-            spawn_blocking(move || write(&file, at)).await.map_err(io::Error::other)??;
-            state.written = Some(at);
+            state.is_gone = false;
+            spawn_blocking(move || write(&file, 0)).await.map_err(io::Error::other)??;
+            state.written = Some(0);
         }
         state.pins += 1;
         Ok(Pin { state: self.state.clone(), is_released: false })
@@ -127,7 +144,7 @@ impl Marker {
         for (queue, stand) in stands {
             state.note(&queue, stand);
         }
-        state.settle().await;
+        state.settle(&self.state).await;
     }
 
     /// How it stands with a queue, whose jobs this process has looked at; unless it has moved on by now.
@@ -138,7 +155,12 @@ impl Marker {
         }
         state.is_ours = true;
         state.note(queue, stand);
-        state.settle().await;
+        state.settle(&self.state).await;
+    }
+
+    /// The process leaves: the marker goes, unless there is something to do.
+    pub async fn leave(&self) {
+        self.state.lock().await.remove().await;
     }
 }
 
@@ -156,39 +178,51 @@ impl State {
 
     /// Makes the files say what there is to say. What is parked comes first: of a queue that goes from one to the other,
     /// one of the two says so at any moment.
-    async fn settle(&mut self) {
-        let may_remove = self.is_ours && !self.is_pending.load(Ordering::Acquire);
+    async fn settle(&mut self, own: &Arc<Mutex<Self>>) {
         let is_parked = !self.parked.is_empty();
-        if self.is_parked != Some(is_parked) && (is_parked || may_remove) {
+        if self.is_parked != Some(is_parked) && (is_parked || self.may_remove()) {
             let at = is_parked.then_some(0);
             self.is_parked = set(&self.parked_file, at).await.then_some(is_parked);
         }
+        let Some(due) = self.due() else { return self.remove_later(own) };
+        if self.written != Some(due) {
+            self.is_gone = false;
+            // What could not be written is written with the next word.
+            self.written = set(&self.due_file, Some(due)).await.then_some(due);
+        }
+    }
+
+    /// When the next job is due, or may be. What is over is over: one that is due stays so.
+    fn due(&self) -> Option<Millis> {
         let due = self.due.values().min().copied().or((self.pins > 0).then_some(0));
-        // What is over is over: one that is due stays so.
-        let due = due.map(|due| if due <= now() { 0 } else { due });
-        if (due == self.written && due.is_some()) || (due.is_none() && !may_remove) {
+        due.map(|due| if due <= now() { 0 } else { due })
+    }
+
+    fn may_remove(&self) -> bool {
+        self.is_ours && !self.is_pending.load(Ordering::Acquire)
+    }
+
+    /// Removes the marker in a moment, if there is nothing to do then either.
+    fn remove_later(&mut self, own: &Arc<Mutex<Self>>) {
+        if self.is_gone || std::mem::replace(&mut self.lingers, true) {
             return;
         }
-        // What could not be written is written with the next word.
-        self.written = if set(&self.due_file, due).await { due } else { None };
+        let own = own.clone();
+        tokio::spawn(async move {
+            sleep(LINGER).await;
+            let mut state = own.lock().await;
+            state.lingers = false;
+            state.remove().await;
+        });
     }
-}
 
-/// Makes a file say when, or removes it; whether that was done.
-async fn set(file: &Path, at: Option<Millis>) -> bool {
-    let path = file.to_owned();
-    let set = spawn_blocking(move || match at {
-        Some(at) => write(&path, at),
-        None => remove(&path),
-    });
-    let set = set.await.map_err(io::Error::other).flatten();
-    if let Err(error) = &set {
-        tracing::error!(
-            %error,
-            "cannot write {}: jobs that wait may not be begun before the next request: {error}", file.display()
-        );
+    /// Removes the marker, unless there is something to do.
+    async fn remove(&mut self) {
+        if self.due().is_none() && self.may_remove() && !self.is_gone {
+            self.written = None;
+            self.is_gone = set(&self.due_file, None).await;
+        }
     }
-    set.is_ok()
 }
 
 impl Pin {
@@ -198,7 +232,7 @@ impl Pin {
         state.is_ours = true;
         state.due.insert(queue.to_owned(), 0);
         state.pins -= 1;
-        state.settle().await;
+        state.settle(&self.state).await;
         drop(state);
         self.is_released = true;
     }
@@ -207,7 +241,7 @@ impl Pin {
     pub async fn release(mut self) {
         let mut state = self.state.lock().await;
         state.pins -= 1;
-        state.settle().await;
+        state.settle(&self.state).await;
         drop(state);
         self.is_released = true;
     }
@@ -227,32 +261,4 @@ impl Drop for Pin {
 /// When the next job is due of those in this folder (`jobs` in a state directory), by its marker; `None`: there is none.
 pub fn due(directory: &Path) -> Option<SystemTime> {
     modified(&directory.join(DUE))
-}
-
-fn modified(file: &Path) -> Option<SystemTime> {
-    file.symlink_metadata().ok()?.modified().ok()
-}
-
-/// Makes it, or moves its time; a new one is on disk when this returns.
-fn write(file: &Path, due: Millis) -> io::Result<()> {
-    let at = UNIX_EPOCH + Duration::from_millis(if due == 0 { now() } else { due.div_ceil(1000) * 1000 });
-    let is_new = file.symlink_metadata().is_err();
-    let directory = file.parent().unwrap_or(Path::new("/"));
-    if is_new && !directory.is_dir() {
-        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        File::open(directory.parent().unwrap_or(directory))?.sync_all()?;
-    }
-    let opened = File::options().create(true).write(true).truncate(false).open(file)?;
-    opened.set_times(FileTimes::new().set_modified(at))?;
-    if is_new {
-        File::open(directory)?.sync_all()?;
-    }
-    Ok(())
-}
-
-fn remove(file: &Path) -> io::Result<()> {
-    match std::fs::remove_file(file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
-    }
 }

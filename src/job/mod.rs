@@ -29,6 +29,7 @@ mod close;
 mod drive;
 mod marker;
 mod output;
+mod patience;
 pub mod progress;
 mod queue;
 mod settings;
@@ -43,10 +44,14 @@ pub use watch::Watched;
 
 use attempt::Attempt;
 use marker::{Marker, Stand};
+use patience::Patience;
 
-/// When the store could not be asked it is asked again, so often at most.
-const AGAIN: Duration = Duration::from_secs(1);
-const MOST_TIMES: usize = 30;
+/// A store that fails at the start is asked so often, within half a minute. Then dormouse may sleep: who waits for its jobs
+/// starts it again.
+const MOST_TIMES: usize = 5;
+
+/// A job that is to be ended and has not begun is looked for so often, should nobody tell of it.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The jobs of one process.
 #[derive(Debug)]
@@ -138,6 +143,7 @@ impl Jobs {
 
     /// What is not over. `None` if the store does not say, which is logged: another process has it, or it fails for long.
     async fn summary(&self, control: &Control) -> Option<Vec<QueueSummary>> {
+        let mut patience = Patience::default();
         for _ in 0..MOST_TIMES {
             let error = match self.store.summary().await {
                 Ok(summary) => return Some(summary),
@@ -147,7 +153,10 @@ impl Jobs {
             if matches!(error, StoreError::InUse { .. }) || control.is_draining() {
                 return None;
             }
-            sleep(AGAIN).await;
+            tokio::select! {
+                () = sleep(patience.wait()) => {}
+                () = control.draining() => return None,
+            }
         }
         None
     }
@@ -221,7 +230,7 @@ impl Jobs {
             }
             tokio::select! {
                 () = told => {}
-                () = sleep(AGAIN) => {}
+                () = sleep(LOOK) => {}
             }
         }
     }
@@ -231,8 +240,9 @@ impl Jobs {
         self.queues.all().into_iter().filter(|queue| queue.holds()).map(|queue| queue.name.clone()).collect()
     }
 
-    /// Everything is on disk, and closed.
+    /// Everything is on disk, and closed; the marker is there if there is something to do, and only then.
     pub async fn close(&self) {
+        self.marker.leave().await;
         self.store.close().await;
     }
 

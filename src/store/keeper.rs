@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use redb::Database;
 
@@ -15,6 +16,11 @@ use super::job::now;
 use super::looks::Snapshot;
 use super::reserve::Reserve;
 use super::tables::{BATCH_NAME, Made, Tables};
+
+/// So long, in all, another process's lock is waited for. A program that a process was just starting when it was killed has
+/// the lock, too, until it is begun.
+const LOCKED: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(20);
 
 /// What outlives the thread.
 #[derive(Debug, Default)]
@@ -35,6 +41,8 @@ pub(super) struct Keeper {
     /// How the next opening looks at it.
     check: Check,
     in_doubt: Option<InDoubt>,
+    /// How long a lock may still be waited for.
+    patience: Duration,
 }
 
 /// The open file.
@@ -62,7 +70,16 @@ pub(super) enum Failed {
 impl Keeper {
     pub fn new(path: PathBuf, opener: Opener, facts: Arc<Facts>) -> Self {
         let reserve = Reserve::new(path.parent().unwrap_or(&path));
-        Self { path, opener, reserve, facts, open: None, check: Check::Quick, in_doubt: None }
+        Self {
+            path,
+            opener,
+            reserve,
+            facts,
+            open: None,
+            check: Check::Quick,
+            in_doubt: None,
+            patience: LOCKED,
+        }
     }
 
     /// Opens the file, unless it is open; whether the batch that failed last is on disk after all.
@@ -89,6 +106,10 @@ impl Keeper {
                     if fault.is_full()
                         && !std::mem::replace(&mut was_rescued, true)
                         && self.reserve.release() => {}
+                Err(Fault::InUse) if !self.patience.is_zero() => {
+                    self.patience = self.patience.saturating_sub(LOOK);
+                    std::thread::sleep(LOOK);
+                }
                 Err(fault) => return Err(fault),
             }
         }

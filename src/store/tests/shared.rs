@@ -101,6 +101,26 @@ fn a_job_for_a_worker_that_left_waits_again() {
     });
 }
 
+/// A program that a process was just starting when it was killed has its descriptors, and so its lock, for a moment longer.
+#[test]
+fn what_a_killed_process_leaves_of_its_lock_is_waited_for() {
+    let directory = Directory::new();
+    let store = directory.open();
+    run(async {
+        store.accept("q", 1).await;
+        store.close().await;
+    });
+    let file = std::fs::File::options().read(true).write(true).open(directory.file()).expect("a file");
+    file.try_lock().expect("nobody has it");
+    let next = directory.open();
+    let ends = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(200)); // what is waited for
+        drop(file);
+    });
+    run(async { assert_eq!(next.summary().await.expect("it comes free").len(), 1) });
+    ends.join().expect("no panic");
+}
+
 #[test]
 fn one_process_at_a_time() {
     let directory = Directory::new();

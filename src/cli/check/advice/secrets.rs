@@ -150,8 +150,11 @@ mod tests {
     fn a_credential_wants_the_drop_in_that_hands_it_over() {
         let root = Root::new("credential", &[SERVICE, TEMPLATE, LOOSE]);
         let both = config("job", "credential:deploy", "") + &config("pull", "credential:deploy", "");
-        let both =
-            both.replacen("pull = [\"/bin/true\"]", "pull = true", 1).replacen("\"/hook\"", "\"/other\"", 1);
+        let both = both.replacen("pull = [\"/bin/true\"]", "pull = true\napi = true", 1).replacen(
+            "\"/hook\"",
+            "\"/other\"",
+            1,
+        );
         let said = root.advice(MAIN, &both);
         let commands = "which nobody but root has to read. As root:\n\n\
             mkdir -p /etc/systemd/system/dormouse.service.d\n\

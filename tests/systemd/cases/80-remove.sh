@@ -52,6 +52,7 @@ installs_where_the_port_is_taken() {
     inside dpkg --purge dormouse
 }
 
+configure "$ROUTES"
 check 'removing leaves nothing running, instances included' remove_leaves_nothing_running
 check 'installed again it serves with the config it had' comes_back
 check 'purging leaves nothing at all' purge_leaves_nothing

@@ -67,8 +67,11 @@ impl Folders {
         }
     }
 
-    /// Where programs run unless they say otherwise: the state directory, made if it is not there.
-    pub(crate) fn of_programs(&self) -> Result<PathBuf, String> {
+    /// Where a program runs: where it says, or else in the state directory, made if it is not there.
+    pub(crate) fn of_program(&self, dir: Option<&Path>) -> Result<PathBuf, String> {
+        if let Some(dir) = dir {
+            return Ok(dir.to_owned());
+        }
         let Some(state) = &self.state else { return Ok("/".into()) };
         let made = std::fs::create_dir_all(state);
         made.map_err(|error| {
@@ -181,10 +184,7 @@ async fn start_program(
         owner: Owner::App(settings.name.as_str().into()),
         run: program.run.iter().map(|argument| fill(argument).into()).collect(),
         env,
-        dir: match &program.dir {
-            Some(dir) => dir.clone(),
-            None => folders.of_programs()?,
-        },
+        dir: folders.of_program(program.dir.as_deref())?,
         socket: passed,
         nice: None,
     };

@@ -21,6 +21,13 @@ use crate::verify::{Checking, Verify, VerifyError};
 /// An answer that ends the matter before the usual one is there. Boxed: it is large, and rare.
 pub type Instead = Box<Response<Body>>;
 
+/// 204: nothing is done, or nothing is there.
+pub fn nothing() -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
 /// A request without its body.
 pub struct Call {
     /// Its head.

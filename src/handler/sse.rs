@@ -1,9 +1,34 @@
 //! Server-Sent Events as they are written (HTML Standard, section 9.2).
 
-use bytes::{BufMut, BytesMut};
+use std::time::Duration;
 
-/// The media type.
-pub const MEDIA_TYPE: &str = "text/event-stream";
+use bytes::{BufMut, BytesMut};
+use hyper::Response;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+
+use super::Body;
+use crate::process::Source;
+
+/// So often something is sent, so that whoever is in between does not take the connection for dead.
+pub const BEAT: Duration = Duration::from_secs(15);
+
+/// A stream of events, which nobody keeps, and nobody in between holds back until there is more.
+pub fn answer(body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no")); // nginx's
+    response
+}
+
+/// The type of the event that a line of a program's output is: that of stdout has none.
+pub fn name(source: Source) -> Option<&'static str> {
+    match source {
+        Source::Stdout => None,
+        Source::Stderr => Some("log"),
+    }
+}
 
 /// One event.
 #[derive(Clone, Copy, Debug, Default)]

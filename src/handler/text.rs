@@ -28,13 +28,8 @@ struct Text {
 }
 
 fn build(reader: &mut Reader<'_>, _: &RouteShape<'_>) -> Option<Box<dyn Handler>> {
-    let (text, media, status) = (reader.text(&TEXT), reader.text(&TYPE), reader.status(&STATUS));
+    let (text, media, status) = (reader.text(&TEXT), media(reader, &TYPE), reader.status(&STATUS));
     let (text, media, status) = (text?, media?, status?);
-    let Ok(media) = HeaderValue::from_str(media) else {
-        let fault = Fault::new(&reader.place(&TYPE), "this cannot stand in a header");
-        reader.fault(fault.help(format!("for example: {}", TYPE.line())));
-        return None;
-    };
     if is_bodiless(status) && !text.is_empty() {
         let fault = Fault::new(
             &reader.place(&STATUS),
@@ -45,6 +40,16 @@ fn build(reader: &mut Reader<'_>, _: &RouteShape<'_>) -> Option<Box<dyn Handler>
         return None;
     }
     Some(Box::new(Text { status, media, text: Bytes::copy_from_slice(text.as_bytes()) }))
+}
+
+/// A media type that can stand in a header.
+pub(super) fn media(reader: &mut Reader<'_>, key: &Key) -> Option<HeaderValue> {
+    let media = HeaderValue::from_str(reader.text(key)?);
+    if media.is_err() {
+        let fault = Fault::new(&reader.place(key), "this cannot stand in a header");
+        reader.fault(fault.help(format!("for example: {}", key.line())));
+    }
+    media.ok()
 }
 
 impl Handler for Text {

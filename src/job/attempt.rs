@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rustix::fs::{MemfdFlags, memfd_create};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use super::close::{Close, MOST_INTERRUPTIONS};
@@ -17,12 +17,9 @@ use super::settings::{Settings, Work};
 use super::{Jobs, output};
 use crate::lifecycle::Hold;
 use crate::log::chain;
-use crate::process::{Child, Owner, Program, Stdin, Streams, Way};
+use crate::process::{Child, Owner, Program, Stdin, Streams, WITHIN, Way};
 use crate::server::Control;
 use crate::store::{Job, JobId, Progress};
-
-/// How long a program has to end after SIGTERM, before SIGKILL.
-const WITHIN: Duration = Duration::from_secs(5);
 
 /// How many lines may wait to be written.
 const LINES: usize = 64;
@@ -31,10 +28,9 @@ const LINES: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Attempt {
     progress: Mutex<Option<Progress>>,
-    cancelled: Notify,
-    is_cancelled: std::sync::atomic::AtomicBool,
-    over: Notify,
-    is_over: std::sync::atomic::AtomicBool,
+    /// Nobody wants it any more.
+    cancelled: watch::Sender<bool>,
+    over: watch::Sender<bool>,
 }
 
 impl Attempt {
@@ -49,33 +45,21 @@ impl Attempt {
 
     /// Ends it, and waits until it is over.
     pub async fn cancel(&self) {
-        use std::sync::atomic::Ordering::SeqCst;
-        self.is_cancelled.store(true, SeqCst);
-        self.cancelled.notify_waiters();
-        loop {
-            let mut told = std::pin::pin!(self.over.notified());
-            told.as_mut().enable();
-            if self.is_over.load(SeqCst) {
-                return;
-            }
-            told.await;
-        }
+        self.cancelled.send_replace(true);
+        until(&self.over).await;
     }
 
     async fn until_cancelled(&self) {
-        loop {
-            let mut told = std::pin::pin!(self.cancelled.notified());
-            told.as_mut().enable();
-            if self.is_cancelled() {
-                return;
-            }
-            told.await;
-        }
+        until(&self.cancelled).await;
     }
 
     fn is_cancelled(&self) -> bool {
-        self.is_cancelled.load(std::sync::atomic::Ordering::SeqCst)
+        *self.cancelled.borrow()
     }
+}
+
+async fn until(word: &watch::Sender<bool>) {
+    let _ = word.subscribe().wait_for(|is_so| *is_so).await; // its sender is here
 }
 
 /// Says that an attempt is over when it is dropped, whatever it comes of.
@@ -88,8 +72,7 @@ struct Over {
 impl Drop for Over {
     fn drop(&mut self) {
         self.jobs.running().remove(&self.id);
-        self.attempt.is_over.store(true, std::sync::atomic::Ordering::SeqCst);
-        self.attempt.over.notify_waiters();
+        self.attempt.over.send_replace(true);
         self.jobs.told(self.id);
     }
 }
@@ -222,10 +205,7 @@ impl Running {
     fn program(&self) -> Result<Program, String> {
         let Work::Here { folders, .. } = &self.settings.work else { return Err(String::new()) };
         let command = &self.settings.command;
-        let dir = match &command.dir {
-            Some(dir) => dir.clone(),
-            None => folders.of_programs()?,
-        };
+        let dir = folders.of_program(command.dir.as_deref())?;
         let mut env: Vec<(OsString, OsString)> =
             self.job.env.iter().map(|(name, value)| (name.into(), value.clone())).collect();
         env.push(("JOB_ID".into(), self.job.id.to_string().into()));

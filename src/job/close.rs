@@ -5,13 +5,12 @@ use std::os::unix::process::ExitStatusExt;
 
 use tokio::time::sleep;
 
-use super::after;
 use super::attempt::Running;
 use super::patience::Patience;
 use crate::app::sandbox;
 use crate::log::chain;
 use crate::process::Ended;
-use crate::store::{Again, Ending, Job, Outcome, Refused, StoreError, now};
+use crate::store::{Again, Ending, Job, Outcome, Refused, StoreError, after, now};
 
 /// So many interruptions by crashes are not bad luck any more: it may be what they come of.
 pub(super) const MOST_INTERRUPTIONS: u32 = 20;

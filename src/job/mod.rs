@@ -22,7 +22,7 @@ use crate::intake::SpoolFolder;
 use crate::lasting::Registry;
 use crate::process::Roster;
 use crate::server::Control;
-use crate::store::{Job, JobId, JobStore, Millis, QueueSummary, State, StoreError};
+use crate::store::{Job, JobId, JobStore, QueueSummary, State, StoreError};
 
 mod attempt;
 mod close;
@@ -253,9 +253,4 @@ impl Jobs {
     fn running(&self) -> MutexGuard<'_, BTreeMap<JobId, Arc<Attempt>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner) // a map is whole after any panic
     }
-}
-
-/// So long after `now`.
-fn after(now: Millis, wait: std::time::Duration) -> Millis {
-    now.saturating_add(wait.as_millis().try_into().unwrap_or(Millis::MAX))
 }

@@ -36,6 +36,9 @@ pub struct Child {
     output: Output,
 }
 
+/// How long the program of a command or a job has to end after SIGTERM, before SIGKILL.
+pub const WITHIN: Duration = Duration::from_secs(5);
+
 /// A program that was started, and the streams that are read and written by whoever started it.
 #[derive(Debug)]
 pub struct Started {

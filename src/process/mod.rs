@@ -17,7 +17,8 @@ mod roster;
 pub mod sandbox;
 mod streams;
 
-pub use child::{Child, Ended, Started};
+pub use child::{Child, Ended, Started, WITHIN};
+pub use output::LONGEST_REST;
 pub use owner::Owner;
 pub use program::{Program, StartError};
 pub use roster::{Entry, Roster, Seen};

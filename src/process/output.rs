@@ -23,7 +23,7 @@ const KEPT_BYTES_OF_LINE: usize = KEPT_BYTES / 4;
 const LINES_A_TURN: usize = 64;
 
 /// What a pipe can hold at most (pipe-max-size): more than that was not there when the program ended.
-const LONGEST_REST: usize = 1024 * 1024;
+pub const LONGEST_REST: usize = 1024 * 1024;
 
 /// Reads what one program prints, in a task of its own, until nobody can print any more or the program has ended.
 pub struct Output {

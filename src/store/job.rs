@@ -1,6 +1,7 @@
 //! What is kept of a job.
 
 use std::ffi::OsString;
+use std::time::Duration;
 
 use super::JobId;
 
@@ -11,6 +12,11 @@ pub type Millis = u64;
 pub fn now() -> Millis {
     let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since_epoch.map_or(0, |since| since.as_millis().try_into().unwrap_or(Millis::MAX))
+}
+
+/// So long after a time.
+pub fn after(time: Millis, length: Duration) -> Millis {
+    time.saturating_add(length.as_millis().try_into().unwrap_or(Millis::MAX))
 }
 
 /// How a job stands.

@@ -43,7 +43,7 @@ pub(crate) use self::id::random;
 pub use self::id::{JobId, NoId};
 pub use self::job::{
     Again, Cancel, Ending, Input, Job, Lease, Millis, NewJob, Outcome, Progress, QueueSummary, Refused,
-    State, Submitted, now,
+    State, Submitted, after, now,
 };
 pub use self::jobs::JobStore;
 

@@ -8,28 +8,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use hyper::header::HeaderValue;
-use hyper::{Response, StatusCode};
+use hyper::Response;
+use hyper::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::Plan;
 use super::document::{document, progress as progress_json};
-use super::status::private;
 use crate::handler::Body;
-use crate::handler::call::Call;
+use crate::handler::call::{Call, nothing};
 use crate::handler::channel::Channel;
-use crate::handler::sse::{self, Event};
+use crate::handler::sse::{self, BEAT, Event};
 use crate::job::{Kept, Queue, Reader, Watched, progress};
-use crate::process::Source;
+use crate::process::{Line, Source};
 use crate::server::Exchange;
 use crate::store::{Job, JobId, Progress, State, now};
 
 /// What a client that has seen the end says when it connects again.
 const END: &str = "end";
-
-/// So often something is sent, so that whoever is in between does not take the connection for dead.
-const BEAT: Duration = Duration::from_secs(15);
 
 /// When a client is to come again that was told goodbye before dormouse sleeps: not sooner than it is worth it.
 const COME_AGAIN: Duration = Duration::from_secs(60);
@@ -43,9 +39,7 @@ impl Plan {
         let last = call.parts.headers.get("last-event-id").and_then(|last| last.to_str().ok());
         if last == Some(END) {
             // It has seen everything; this tells it not to come again (HTML Standard, section 9.2).
-            let mut response = Response::new(Body::Empty);
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            return response;
+            return nothing();
         }
         // A job that runs keeps the process awake itself; one that waits for tomorrow is not to be watched all night.
         call.exchange.keeps_awake(false);
@@ -60,9 +54,8 @@ impl Plan {
             last: None,
         };
         tokio::spawn(following.follow(job));
-        let mut response = Response::new(Body::Stream(Box::pin(channel)));
-        private(&mut response, HeaderValue::from_static(sse::MEDIA_TYPE));
-        response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+        let mut response = sse::answer(Body::Stream(Box::pin(channel)));
+        response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         response
     }
 }
@@ -144,17 +137,15 @@ impl Following {
 
     fn add(&mut self, kept: &Kept, out: &mut BytesMut) {
         let id = kept.next.to_string();
-        let event = Event { id: Some(&id), data: &kept.line.bytes, ..Event::default() };
-        match kept.line.source {
-            Source::Stderr => Event { name: Some("log"), ..event }.write(out),
-            Source::Stdout => match progress::parse(&kept.line.bytes) {
-                Some(progress) => {
-                    let text = progress_json(&progress).to_string();
-                    Event { name: Some("progress"), data: text.as_bytes(), ..event }.write(out);
-                    self.last = Some(progress);
-                }
-                None => event.write(out),
-            },
+        let Line { source, bytes } = &kept.line;
+        let event = Event { name: sse::name(*source), id: Some(&id), data: bytes, ..Event::default() };
+        match progress::parse(bytes).filter(|_| *source == Source::Stdout) {
+            Some(progress) => {
+                let text = progress_json(&progress).to_string();
+                Event { name: Some("progress"), data: text.as_bytes(), ..event }.write(out);
+                self.last = Some(progress);
+            }
+            None => event.write(out),
         }
     }
 

@@ -14,13 +14,13 @@ use super::document::{document, location};
 use super::status::json as answer;
 use super::{Plan, store_failed};
 use crate::guard::Waits;
-use crate::handler::call::{Call, Instead};
+use crate::handler::call::{self, Call, Instead};
 use crate::handler::{Body, RequestBody};
 use crate::job::{Queue, Work};
 use crate::schema::duration;
 use crate::server::Exchange;
 use crate::store::{
-    Again, Ending, Job, JobId, Lease, Millis, Outcome, Progress, Refused, StoreError, now, random,
+    Again, Ending, Job, JobId, Lease, Millis, Outcome, Progress, Refused, StoreError, after, now, random,
 };
 
 /// No worker waits for longer, nor for as long as an answer may take: 204 is to come before a 504 does.
@@ -102,7 +102,7 @@ impl Plan {
 
     async fn next(&self, queue: &Queue, call: &Call, length: Duration) -> Result<Option<Job>, StoreError> {
         let worker = call.query("worker").filter(|worker| worker.len() <= 256);
-        let lease = Lease { token: token(), until: after(length), worker };
+        let lease = Lease { token: token(), until: after(now(), length), worker };
         queue.jobs.store.lease(&queue.name, now(), Some(lease)).await
     }
 
@@ -171,7 +171,7 @@ impl Plan {
                 match length(call, "for") {
                     Ok(length) => {
                         let length = length.unwrap_or(lease).min(LONGEST_LEASE);
-                        queue.jobs.store.renew(id, &token, after(length)).await
+                        queue.jobs.store.renew(id, &token, after(now(), length)).await
                     }
                     Err(why) => return call.explained(StatusCode::BAD_REQUEST, &why),
                 }
@@ -197,7 +197,7 @@ impl Plan {
         ending: Ending,
         outcome: Outcome,
     ) -> Result<Result<Job, Refused>, StoreError> {
-        let expires = after(self.settings.keep);
+        let expires = after(now(), self.settings.keep);
         queue.jobs.store.finish(id, Some(token), ending, outcome, now(), expires).await
     }
 
@@ -212,7 +212,11 @@ impl Plan {
         let attempts = queue.jobs.store.get(id).await?.map_or(0, |job| job.attempts);
         match self.settings.wait_after(attempts) {
             Some(wait) => {
-                queue.jobs.store.retry_at(id, Some(token), after(wait), Some(outcome), Again::Failed).await
+                queue
+                    .jobs
+                    .store
+                    .retry_at(id, Some(token), after(now(), wait), Some(outcome), Again::Failed)
+                    .await
             }
             None => self.over(queue, id, token, Ending::Failed, outcome).await,
         }
@@ -258,8 +262,7 @@ async fn wait_for(exchange: &Exchange, event: impl Future<Output = Turn>, settle
 
 /// There is no job. A worker that is told so because dormouse leaves would only start it again.
 fn nothing(leaves: bool) -> Response<Body> {
-    let mut response = Response::new(Body::Empty);
-    *response.status_mut() = StatusCode::NO_CONTENT;
+    let mut response = call::nothing();
     if leaves {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("60"));
     }
@@ -277,10 +280,6 @@ async fn until_due(due: Option<Millis>) {
         Some(due) => tokio::time::sleep(Duration::from_millis(due.saturating_sub(now()))).await,
         None => std::future::pending().await,
     }
-}
-
-fn after(length: Duration) -> Millis {
-    now().saturating_add(length.as_millis().try_into().unwrap_or(Millis::MAX))
 }
 
 /// Nobody can guess it.

@@ -15,7 +15,7 @@ use crate::handler::channel::Channel;
 use crate::handler::files::whole_file;
 use crate::job::{Kept, Queue, Reader, progress};
 use crate::process::Source;
-use crate::store::{Cancel, Job, JobId, Refused, State, StoreError, now};
+use crate::store::{Cancel, Job, JobId, Refused, State, StoreError, after, now};
 
 /// How much of its output is part of how a job stands: the end, in bytes.
 const OUTPUT: u64 = 64 * 1024;
@@ -140,11 +140,10 @@ impl Plan {
         call: &Call,
         id: JobId,
     ) -> Result<Result<(), Refused>, StoreError> {
-        let keep = self.settings.keep.as_millis().try_into().unwrap_or(u64::MAX);
         let mut was_running = false;
         loop {
             let now = now();
-            match queue.jobs.store.cancel(id, now, now.saturating_add(keep)).await? {
+            match queue.jobs.store.cancel(id, now, after(now, self.settings.keep)).await? {
                 Ok(Cancel::Cancelled(_)) => {
                     queue.wake(&call.exchange.control()); // it may have been what kept the process awake
                     queue.jobs.told(id);

@@ -13,7 +13,7 @@ use super::document::location;
 use super::{Plan, store_failed};
 use crate::command::{Fields, Form};
 use crate::guard::no_place;
-use crate::handler::call::{Call, Instead};
+use crate::handler::call::{Call, Instead, nothing};
 use crate::handler::{Body, RequestBody};
 use crate::intake::{Input, Intake, Spool, SpoolFile, Taken};
 use crate::job::Queue;
@@ -73,9 +73,7 @@ impl Plan {
         let unfit = |unfit| call.unfit(&unfit);
         let command = &self.settings.command;
         if !call.with_values(&fields, |asked| command.is_wanted(asked)).map_err(unfit)? {
-            let mut nothing = Response::new(Body::Empty);
-            *nothing.status_mut() = StatusCode::NO_CONTENT;
-            return Err(nothing.into());
+            return Err(nothing().into());
         }
         let arguments = call.with_values(&fields, |asked| command.fill(asked)).map_err(unfit)?;
         drop(fields);

@@ -79,7 +79,8 @@ impl Plan {
                     return self.whole(call, Bytes::new(), running.end().await);
                 };
                 if is_head(call) {
-                    return self.end_head(call, running, output).await;
+                    self.run_out(call, running, output).await?;
+                    return Ok(Made::Whole(StatusCode::OK, HeaderMap::new(), Body::Absent));
                 }
                 let reading = Reading { first: Some(first), output, left: None, last: None };
                 Ok(Made::Begun(StatusCode::OK, HeaderMap::new(), Box::new(reading)))
@@ -148,7 +149,8 @@ impl Plan {
             match cgi::parse(&read) {
                 Ok(None) => {}
                 Ok(Some(head)) if is_bodiless(call, &head) => {
-                    return self.end_cgi(call, running, output, head).await;
+                    self.run_out(call, running, output).await?;
+                    return Ok(without_body(call, head));
                 }
                 Ok(Some(Head { status, headers, length, body_length })) => {
                     let first = read.split_off(length).freeze();
@@ -164,32 +166,12 @@ impl Plan {
         }
     }
 
-    /// The answer to HEAD, of which nobody reads a body: with that the program would end half-way.
-    async fn end_head(
-        &self,
-        call: &Call,
-        running: &mut Running,
-        mut output: Output,
-    ) -> Result<Made, Instead> {
+    /// Waits for the end of a program whose answer has no body, or none that anybody reads: with that it would end half-way.
+    /// What it still prints is dropped.
+    async fn run_out(&self, call: &Call, running: &mut Running, mut output: Output) -> Result<(), Instead> {
         while output.piece(running).await.is_some() {}
         let end = running.end().await;
-        if !end.is_success() {
-            return Err(self.failure(call, end).into());
-        }
-        Ok(Made::Whole(StatusCode::OK, HeaderMap::new(), Body::Absent))
-    }
-
-    /// An answer without a body: what still is printed is dropped.
-    async fn end_cgi(
-        &self,
-        call: &Call,
-        running: &mut Running,
-        mut output: Output,
-        head: Head,
-    ) -> Result<Made, Instead> {
-        while output.piece(running).await.is_some() {}
-        let end = running.end().await;
-        if end.is_success() { Ok(without_body(call, head)) } else { Err(self.failure(call, end).into()) }
+        if end.is_success() { Ok(()) } else { Err(self.failure(call, end).into()) }
     }
 
     /// The page of a program that has failed, or had to end.

@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use hyper::{Response, StatusCode};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -11,8 +10,8 @@ use super::running::{Input, Running, Terms};
 use super::{Mode, Plan};
 use crate::command::Fields;
 use crate::guard::{Entry, Place, RequestBody, no_place};
-use crate::handler::call::{Call, Instead};
-use crate::handler::{Body, while_wanted};
+use crate::handler::call::{Call, Instead, nothing};
+use crate::handler::while_wanted;
 use crate::process::{Child, Owner, Program, Stdin, Streams, Way};
 
 /// How many lines may wait for a client that reads slowly.
@@ -47,9 +46,7 @@ impl Plan {
         let (fields, input) = self.read(call, body).await?;
         let unfit = |unfit| call.unfit(&unfit);
         if !call.with_values(&fields, |asked| self.command.is_wanted(asked)).map_err(unfit)? {
-            let mut nothing = Response::new(Body::Empty);
-            *nothing.status_mut() = StatusCode::NO_CONTENT;
-            return Err(nothing.into());
+            return Err(nothing().into());
         }
         let arguments = call.with_values(&fields, |asked| self.command.fill(asked)).map_err(unfit)?;
         let mut env = call.variables(input.length(call)).map_err(unfit)?;
@@ -73,10 +70,7 @@ impl Plan {
     }
 
     fn program(&self, run: Vec<OsString>, env: Vec<(OsString, OsString)>) -> Result<Program, String> {
-        let dir = match &self.command.dir {
-            Some(dir) => dir.clone(),
-            None => self.folders.of_programs()?,
-        };
+        let dir = self.folders.of_program(self.command.dir.as_deref())?;
         let nice = self.command.nice;
         Ok(Program { owner: self.owner(), run, env, dir, socket: None, nice })
     }

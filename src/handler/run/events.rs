@@ -3,27 +3,23 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::Frame;
 use hyper::Response;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::HeaderValue;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::running::Running;
 use crate::handler::Body;
-use crate::handler::sse::{self, Event};
-use crate::process::{Line, Source};
+use crate::handler::sse::{self, BEAT, Event};
+use crate::process::Line;
 use crate::server::Exchange;
 
 /// What a client that has seen the end says when it connects again.
 pub(super) const LAST_EVENT: HeaderValue = HeaderValue::from_static(END);
 const END: &str = "end";
-
-/// So often something is sent, so that whoever is in between does not take the connection for dead.
-const BEAT: Duration = Duration::from_secs(15);
 
 /// At most so much is sent at once.
 const PIECE: usize = 64 * 1024;
@@ -42,12 +38,7 @@ impl Events {
     pub fn answer(running: Running, exchange: Exchange, ends_with_client: bool) -> Response<Body> {
         let events =
             Self { running, exchange, ends_with_client, beat: Box::pin(sleep(BEAT)), is_over: false };
-        let mut response = Response::new(Body::Stream(Box::pin(events)));
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(sse::MEDIA_TYPE));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert("x-accel-buffering", HeaderValue::from_static("no")); // nginx would wait for more
-        response
+        sse::answer(Body::Stream(Box::pin(events)))
     }
 
     /// What there is to say now.
@@ -86,11 +77,7 @@ impl Events {
 }
 
 fn write(line: &Line, out: &mut BytesMut) {
-    let name = match line.source {
-        Source::Stdout => None,
-        Source::Stderr => Some("log"),
-    };
-    Event { name, data: &line.bytes, ..Event::default() }.write(out);
+    Event { name: sse::name(line.source), data: &line.bytes, ..Event::default() }.write(out);
 }
 
 impl http_body::Body for Events {

@@ -13,7 +13,8 @@ use std::time::Duration;
 use hyper::header::HeaderValue;
 use hyper::{Request, Response, StatusCode};
 
-use super::call::Call;
+use super::call::{Call, nothing};
+use super::text::media;
 use super::{Answer, Body, Handler, Needs, RequestBody, RequestContext, RouteShape, Verb, while_wanted};
 use crate::app::Folders;
 use crate::command::Command;
@@ -33,7 +34,7 @@ mod streamed;
 
 use answer::ExitStatuses;
 use events::LAST_EVENT;
-use options::{AT_ONCE, CGI, EXIT_STATUS, KEYS, Mode, ON_DISCONNECT, QUEUE, RUN};
+use options::{AT_ONCE, CGI, EXIT_STATUS, KEYS, Mode, ON_DISCONNECT, QUEUE, RUN, TYPE};
 use running::Why;
 
 /// `run`.
@@ -88,7 +89,7 @@ fn build(reader: &mut Reader<'_>, route: &RouteShape<'_>) -> Option<Box<dyn Hand
     let verify = Verify::read(reader);
     let (mode, is_cgi) = (options::mode(reader), reader.boolean(&CGI)?);
     options::refuse_ignored(reader, mode, is_cgi);
-    let media = options::media(reader);
+    let media = media(reader, &TYPE);
     let statuses = ExitStatuses::read(reader, &EXIT_STATUS);
     let places = places(reader, route);
     let ends_with_client = reader.text(&ON_DISCONNECT)? == "cancel";
@@ -135,9 +136,7 @@ impl Handler for Run {
     fn answer(&self, request: Request<RequestBody>, context: &RequestContext<'_>) -> Answer {
         if self.0.mode == Mode::Events && request.headers().get("last-event-id") == Some(&LAST_EVENT) {
             // It has seen the end, and would only begin it all again; this tells it not to (HTML Standard, section 9.2).
-            let mut response = Response::new(Body::Empty);
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            return response.into();
+            return nothing().into();
         }
         let (call, body) = Call::new(request, context, self.0.is_subtree);
         Answer::Later(Box::pin(self.0.clone().answer(call, body)))

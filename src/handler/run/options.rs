@@ -1,7 +1,5 @@
 //! The keys of `run`, and which of them mean nothing together.
 
-use hyper::header::HeaderValue;
-
 use crate::command::keys;
 use crate::schema::{Fault, Key, Kind, Reader};
 use crate::verify;
@@ -27,9 +25,10 @@ pub(super) const CGI: Key = Key::new(
     "Its output begins with a head, as that of CGI/1.1 programs does (RFC 3875): Status, Content-Type, Location and others.",
 )
 .default("false");
-const TYPE: Key = Key::new("type", Kind::Text, "The answer's Content-Type, where `cgi` does not say.")
-    .default("text/plain; charset=utf-8")
-    .example("application/json");
+pub(super) const TYPE: Key =
+    Key::new("type", Kind::Text, "The answer's Content-Type, where `cgi` does not say.")
+        .default("text/plain; charset=utf-8")
+        .example("application/json");
 const OUTPUT: Key = Key::new(
     "output",
     Kind::Size,
@@ -106,16 +105,6 @@ pub(super) fn mode(reader: &mut Reader<'_>) -> Option<Mode> {
         reader.fault(fault.help("leave it out, or write stream = false"));
     }
     Some(mode)
-}
-
-/// Reads `type`.
-pub(super) fn media(reader: &mut Reader<'_>) -> Option<HeaderValue> {
-    let media = HeaderValue::from_str(reader.text(&TYPE)?);
-    if media.is_err() {
-        let fault = Fault::new(&reader.place(&TYPE), "this cannot stand in a header");
-        reader.fault(fault.help(format!("for example: {}", TYPE.line())));
-    }
-    media.ok()
 }
 
 /// Complains of keys that have no part in an answer of this kind.

@@ -9,13 +9,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::net::unix::pipe::Receiver;
 
 use super::running::Running;
+use crate::process::LONGEST_REST;
 
 /// The largest piece; a pipe has no more at once by default (pipe(7)).
 const PIECE: usize = 64 * 1024;
-
-/// What a pipe can hold at most (pipe-max-size): more was not there when the program ended, but is printed by somebody to
-/// whom it left its pipe.
-const LONGEST_REST: usize = 1024 * 1024;
 
 /// Reads what a program prints.
 pub(super) struct Output {

@@ -6,7 +6,6 @@
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -20,11 +19,8 @@ use super::output;
 use crate::guard::{BodyError, Place, RequestBody};
 use crate::handler::call::Call;
 use crate::lifecycle::Hold;
-use crate::process::{Ended, Entry, Line, Owner, Started};
+use crate::process::{Ended, Entry, Line, Owner, Started, WITHIN};
 use crate::server::Exchange;
-
-/// How long a program has to end after SIGTERM, before SIGKILL.
-const WITHIN: Duration = Duration::from_secs(5);
 
 /// What a program reads.
 pub(super) enum Input {
